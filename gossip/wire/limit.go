@@ -1,0 +1,25 @@
+package wire
+
+import "time"
+
+// Limits of the format. What exceeds them is refused, never cut.
+const (
+	TopicMax         = 255       // bytes of a topic or filter
+	NetworkMax       = 64        // bytes of a network's name
+	EventMaxBytes    = 4 << 20   // payload, key and headers of one event, the default limit
+	BatchTargetBytes = 256 << 10 // a batch is closed when its body reaches it; one larger event is a batch alone
+	BodyMaxBytes     = 16 << 20  // body of a batch, packed or unpacked, whatever the event limit is set to
+	HeaderMaxBytes   = 4 << 10   // signed header of a batch
+	BatchMaxBytes    = BodyMaxBytes + HeaderMaxBytes + 256
+	CountMax         = 1 << 20 // events in a batch
+	EventHeadersMax  = 64      // headers of an event
+
+	FrameMaxBytes        = BatchMaxBytes + 64 // a frame with one batch
+	ControlFrameMaxBytes = 64 << 10           // a frame without a batch
+	FiltersMax           = 1024               // filters of one peer
+	EntriesMax           = 1024               // entries in one message's list; senders split
+	RangesMax            = 512                // ranges in one Open or Difference
+	ShortIDsMax          = 6 << 10            // short IDs in one message
+
+	FutureMax = 30 * time.Second // a batch dated further ahead is deferred; clocks further apart are refused
+)
