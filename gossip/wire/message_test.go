@@ -1,0 +1,311 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"pgregory.net/rapid"
+)
+
+// sampleMessages returns a message of each kind with every field in use.
+func sampleMessages(t testing.TB) []Message {
+	author := testSigner().Author()
+	older, newer := Mark{0x18bcfe5680000001, 900}, Mark{0x18bcfe568000002a, 17}
+	batch := sealed(t, testHeader(1), AppendEvent(nil, testBase, &Event{Payload: []byte("hello")}))
+	return []Message{
+		&Push{Batch: batch, Repair: true},
+		&Interest{Add: []string{"orders.*", "log.>"}, Remove: []string{"old"}},
+		&Topics{Add: []TopicEntry{{"orders.eu", ScopeFull}, {"orders.us", ScopeOwn}}, Remove: []string{"orders.fr"}},
+		&Link{Topic: "orders.eu", Up: true},
+		&Have{Topic: "orders.eu", Heads: []Head{{author, older, newer}, {Author: author, Head: older}}},
+		&Graft{Topic: "orders.eu", Author: author},
+		&Prune{Topic: "orders.eu", Author: author},
+		&Want{ID: 7, Topic: "orders.eu", Author: author, After: older, Upto: newer, MaxBytes: 1 << 20},
+		&WantIDs{ID: 8, Topic: "orders.eu", Short: []uint64{1, 1<<63 + 2}, MaxBytes: 65536},
+		&Served{ID: 8, More: true},
+		&Heartbeat{Wall: testBase, Floor: testBase - 3600e9, Cut: testBase - 2e9, Digest: 0x0123456789abcdef},
+		&TopicDigests{Floor: testBase - 3600e9, Cut: testBase - 2e9, Nodes: []TopicDigest{
+			{Prefix: 0xa << 60, Depth: 1, Digest: 0xfeedfacecafebeef, Topics: 3},
+			{Prefix: 0xb123456789abcdef, Depth: 16, Digest: 1, Topics: 1},
+		}},
+		&Open{Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788, Floor: testBase - 3600e9, Cut: testBase - 2e9,
+			Ranges: []RangeDigest{{testBase - 3600e9, 300, 0xaa}, {testBase - 60e9, 1, 0xbb}}},
+		&Difference{Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788,
+			Ranges: []RangeIDs{{1, []uint64{3}}, {0, []uint64{4, 5}}, {2, nil}}, More: true},
+		&Offer{Topic: "orders.eu", Short: []uint64{6, 7}},
+		&Refuse{Topic: "orders.eu", Author: author, Mark: newer, Reason: ReasonTooOld},
+	}
+}
+
+// parseFrame returns all messages of a frame.
+func parseFrame(frame []byte) (messages []Message, err error) {
+	for m, err := range ParseFrame(frame) {
+		if err != nil {
+			return messages, err
+		}
+		messages = append(messages, m)
+	}
+	return messages, nil
+}
+
+func TestMessagesComeBack(t *testing.T) {
+	samples := sampleMessages(t)
+	var frame []byte
+	for _, m := range samples {
+		frame = AppendMessage(frame, m)
+	}
+	got, err := parseFrame(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != len(samples) {
+		t.Fatalf("%d messages, want %d", len(got), len(samples))
+	}
+	for i := range got {
+		if !reflect.DeepEqual(got[i], samples[i]) {
+			t.Errorf("got %+v\nwant %+v", got[i], samples[i])
+		}
+	}
+}
+
+func TestAPushCanBeWrittenInTwoParts(t *testing.T) {
+	for _, repair := range []bool{false, true} {
+		for _, size := range []int{1, 100, 200, 20_000, 300_000} {
+			b := sealed(t, testHeader(1), AppendEvent(nil, testBase, &Event{Payload: make([]byte, size)}))
+			whole := AppendMessage(nil, &Push{Batch: b, Repair: repair})
+			parts := append(PushPrefix(nil, b.Size(), repair), b.Raw...)
+			if !bytes.Equal(whole, parts) || !bytes.Equal(whole, AppendPush(nil, b.Raw, repair)) {
+				t.Errorf("repair %v, payload %d: parts differ from the whole", repair, size)
+			}
+			messages, err := parseFrame(whole)
+			if err != nil || len(messages) != 1 || !reflect.DeepEqual(messages[0], &Push{b, repair}) {
+				t.Errorf("repair %v, payload %d: %v, %v", repair, size, messages, err)
+			}
+		}
+	}
+}
+
+func TestWhatANewerVersionAddsIsSkipped(t *testing.T) {
+	frame := AppendMessage(nil, &Served{ID: 1})
+	frame = appendKind(frame, 99, []byte("whatever"))
+	content := protowire.AppendFixed32(protowire.AppendTag(nil, 500, protowire.Fixed32Type), 4)
+	content = appendContent(content, &Served{ID: 2})
+	content = protowire.AppendBytes(protowire.AppendTag(content, 9, protowire.BytesType), []byte("x"))
+	frame = appendKind(frame, kindServed, content)
+	got, err := parseFrame(frame)
+	want := []Message{&Served{ID: 1}, nil, &Served{ID: 2}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func appendKind(dst []byte, kind int, content []byte) []byte {
+	dst = protowire.AppendTag(dst, protowire.Number(kind), protowire.BytesType)
+	return protowire.AppendBytes(dst, content)
+}
+
+func TestParseFrameStopsWhenTheCallerDoes(t *testing.T) {
+	frame := AppendMessage(AppendMessage(nil, &Served{ID: 1}), &Served{ID: 2})
+	n := 0
+	for range ParseFrame(frame) {
+		n++
+		break
+	}
+	if n != 1 {
+		t.Errorf("%d messages after a break", n)
+	}
+}
+
+func TestParseFrameRefuses(t *testing.T) {
+	author := testSigner().Author()
+	message := func(m Message) []byte { return AppendMessage(nil, m) }
+	content := func(kind int, b ...byte) []byte { return appendKind(nil, kind, b) }
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		want  error
+	}{
+		{"a frame over the limit", make([]byte, FrameMaxBytes+1), ErrTooLarge},
+		{"a control message over the limit", content(kindOffer, make([]byte, ControlFrameMaxBytes+1)...), ErrTooLarge},
+		{"field number 0", []byte{0x02, 0x00}, ErrFormat},
+		{"a message that is a number", []byte{kindServed << 3, 1}, ErrFormat},
+		{"a group", []byte{kindServed<<3 | 3, kindServed<<3 | 4}, ErrFormat},
+		{"a length beyond the frame", []byte{kindServed<<3 | 2, 0xff, 0xff, 0x7f, 1}, ErrFormat},
+		{"a length that overflows", append([]byte{kindServed<<3 | 2}, bytes.Repeat([]byte{0xff}, 10)...), ErrFormat},
+		{"a number over 64 bits", content(kindServed, 8, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2), ErrFormat},
+		{"an ID over 32 bits", content(kindServed, 8, 255, 255, 255, 255, 255, 1), ErrFormat},
+		{"a wrong wire type", content(kindServed, 0x0a, 0), ErrFormat},
+		{"a push without batch", content(kindPush), ErrFormat},
+		{"a push of nonsense", content(kindPush, 0x12, 1, 7), ErrFormat},
+		{"a push with a number as batch", content(kindPush, 0x10, 7), ErrFormat},
+		{"no topic", message(&Link{Up: true}), ErrFormat},
+		{"an invalid topic", message(&Link{Topic: "a..b"}), ErrTopic},
+		{"an invalid topic also as form", message(&Link{Topic: "a..b"}), ErrFormat},
+		{"a long topic", message(&Link{Topic: strings.Repeat("a", TopicMax+1)}), ErrTooLarge},
+		{"a filter as topic", message(&Link{Topic: "a.*"}), ErrTopic},
+		{"an invalid filter", message(&Interest{Add: []string{"a", "b.>.c"}}), ErrFilter},
+		{"an empty filter", message(&Interest{Remove: []string{""}}), ErrFilter},
+		{"too many filters", message(&Interest{Add: slicesOf("a", FiltersMax+1)}), ErrTooLarge},
+		{"too many topics", message(&Topics{Remove: slicesOf("a", EntriesMax+1)}), ErrTooLarge},
+		{"a topic entry without name", message(&Topics{Add: []TopicEntry{{}}}), ErrFormat},
+		{"too many heads", message(&Have{Topic: "a", Heads: make([]Head, EntriesMax+1)}), ErrTooLarge},
+		{"a head without author", content(kindHave, 0x0a, 1, 'a', 0x12, 0), ErrFormat},
+		{"no author", content(kindGraft, 0x0a, 1, 'a'), ErrFormat},
+		{"a short author", content(kindGraft, 0x0a, 1, 'a', 0x12, 1, 1), ErrFormat},
+		{"short IDs that are no multiple of 8", content(kindOffer, 0x0a, 1, 'a', 0x12, 3, 1, 2, 3), ErrFormat},
+		{"too many short IDs", message(&Offer{Topic: "a", Short: make([]uint64, ShortIDsMax+1)}), ErrTooLarge},
+		{"too many short IDs in all", message(&Difference{Topic: "a", Ranges: []RangeIDs{
+			{0, make([]uint64, ShortIDsMax)}, {1, make([]uint64, 1)},
+		}}), ErrTooLarge},
+		{"a range index beyond the Open", message(&Difference{Topic: "a", Ranges: []RangeIDs{{Index: RangesMax}}}), ErrFormat},
+		{"too many ranges", message(&Difference{Topic: "a", Ranges: make([]RangeIDs, RangesMax+1)}), ErrTooLarge},
+		{"ranges that descend", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 5}, {Low: 4}}}), ErrFormat},
+		{"ranges not from the floor", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 6}}}), ErrFormat},
+		{"a prefix longer than its depth", message(&TopicDigests{Nodes: []TopicDigest{{Prefix: 1, Depth: 15}}}), ErrFormat},
+		{"a depth beyond the hash", message(&TopicDigests{Nodes: []TopicDigest{{Depth: 17}}}), ErrFormat},
+		{"a refusal cut off", message(&Refuse{Topic: "a", Author: author})[:20], ErrFormat},
+	} {
+		if _, err := parseFrame(c.frame); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func slicesOf(s string, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = s
+	}
+	return list
+}
+
+func TestMessagesAtTheLimitsAreAccepted(t *testing.T) {
+	heads := make([]Head, EntriesMax)
+	for _, m := range []Message{
+		&Have{Topic: "a", Heads: heads},
+		&Offer{Topic: "a", Short: make([]uint64, ShortIDsMax)},
+		&Interest{Add: slicesOf("a.b", FiltersMax), Remove: slicesOf("a", FiltersMax)},
+		&TopicDigests{Nodes: make([]TopicDigest, EntriesMax)},
+	} {
+		frame := AppendMessage(nil, m)
+		if len(frame) > ControlFrameMaxBytes {
+			t.Errorf("%T: frame of %d bytes", m, len(frame))
+		}
+		if _, err := parseFrame(frame); err != nil {
+			t.Errorf("%T: %v", m, err)
+		}
+	}
+}
+
+func TestAMessagesErrorSaysWhere(t *testing.T) {
+	frame := AppendMessage(nil, &Served{ID: 1})
+	frame = AppendMessage(frame, &Link{Topic: "a..b"})
+	_, err := parseFrame(frame)
+	want := `frame: message kind 4 at byte 4: field 1: wire: malformed: wire: invalid topic "a..b": empty token at byte 2`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+}
+
+// drawMessage draws a message of any kind but Push.
+func drawMessage(t *rapid.T) Message {
+	token := rapid.StringMatching(`[a-zé0-9_-]{1,8}`)
+	topic := rapid.Custom(func(t *rapid.T) string {
+		return strings.Join(rapid.SliceOfN(token, 1, 4).Draw(t, "tokens"), ".")
+	})
+	author := rapid.Custom(func(t *rapid.T) (a Author) {
+		binary.LittleEndian.PutUint64(a[8:], rapid.Uint64().Draw(t, "author"))
+		return a
+	})
+	mark := rapid.Custom(func(t *rapid.T) Mark {
+		return Mark{Epoch(rapid.Uint64().Draw(t, "epoch")), rapid.Uint64().Draw(t, "seq")}
+	})
+	instant := rapid.Map(rapid.Int64(), func(v int64) Time { return Time(v) })
+	u32, u64, yes := rapid.Uint32(), rapid.Uint64(), rapid.Bool()
+	name, a := topic.Draw(t, "topic"), author.Draw(t, "author")
+	switch kind := rapid.IntRange(kindInterest, kindRefuse).Draw(t, "kind"); kind {
+	case kindInterest:
+		return &Interest{nonEmpty(rapid.SliceOf(topic).Draw(t, "add")), nonEmpty(rapid.SliceOf(topic).Draw(t, "remove"))}
+	case kindTopics:
+		m := &Topics{Remove: nonEmpty(rapid.SliceOf(topic).Draw(t, "remove"))}
+		for _, s := range rapid.SliceOf(topic).Draw(t, "add") {
+			m.Add = append(m.Add, TopicEntry{s, TopicScope(u32.Draw(t, "scope"))})
+		}
+		return m
+	case kindLink:
+		return &Link{name, yes.Draw(t, "up")}
+	case kindHave:
+		m := &Have{Topic: name}
+		for _, v := range rapid.SliceOf(author).Draw(t, "heads") {
+			m.Heads = append(m.Heads, Head{v, mark.Draw(t, "base"), mark.Draw(t, "head")})
+		}
+		return m
+	case kindGraft:
+		return &Graft{name, a}
+	case kindPrune:
+		return &Prune{name, a}
+	case kindWant:
+		return &Want{u32.Draw(t, "id"), name, a, mark.Draw(t, "after"), mark.Draw(t, "upto"), u32.Draw(t, "max")}
+	case kindWantIDs:
+		return &WantIDs{u32.Draw(t, "id"), name, nonEmpty(rapid.SliceOf(u64).Draw(t, "short")), u32.Draw(t, "max")}
+	case kindServed:
+		return &Served{u32.Draw(t, "id"), yes.Draw(t, "more")}
+	case kindHeartbeat:
+		return &Heartbeat{instant.Draw(t, "wall"), instant.Draw(t, "floor"), instant.Draw(t, "cut"), u64.Draw(t, "digest")}
+	case kindTopicDigests:
+		m := &TopicDigests{Floor: instant.Draw(t, "floor"), Cut: instant.Draw(t, "cut")}
+		for _, v := range rapid.SliceOf(u64).Draw(t, "nodes") {
+			depth := rapid.Uint32Range(0, 16).Draw(t, "depth")
+			m.Nodes = append(m.Nodes, TopicDigest{v &^ (1<<(64-4*depth) - 1), depth, v, u32.Draw(t, "topics")})
+		}
+		return m
+	case kindOpen:
+		m := &Open{Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"),
+			Floor: Time(rapid.Int64Range(0, 1<<60).Draw(t, "floor")), Cut: instant.Draw(t, "cut")}
+		for i := range rapid.IntRange(0, 40).Draw(t, "ranges") {
+			m.Ranges = append(m.Ranges, RangeDigest{m.Floor + Time(i*i), u32.Draw(t, "count"), u64.Draw(t, "digest")})
+		}
+		return m
+	case kindDifference:
+		m := &Difference{Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"), More: yes.Draw(t, "more")}
+		for i := range rapid.IntRange(0, 10).Draw(t, "ranges") {
+			m.Ranges = append(m.Ranges, RangeIDs{uint32(i), nonEmpty(rapid.SliceOfN(u64, 0, 20).Draw(t, "ids"))})
+		}
+		return m
+	case kindOffer:
+		return &Offer{name, nonEmpty(rapid.SliceOf(u64).Draw(t, "short"))}
+	case kindRefuse:
+		return &Refuse{name, a, mark.Draw(t, "mark"), Reason(u32.Draw(t, "reason"))}
+	default:
+		panic(fmt.Sprintf("no generator for kind %d", kind))
+	}
+}
+
+// nonEmpty returns nil for an empty list, which is how one comes back.
+func nonEmpty[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+func TestAnyMessageComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var frame []byte
+		messages := make([]Message, rapid.IntRange(1, 3).Draw(t, "n"))
+		for i := range messages {
+			messages[i] = drawMessage(t)
+			frame = AppendMessage(frame, messages[i])
+		}
+		got, err := parseFrame(frame)
+		if err != nil || !reflect.DeepEqual(got, messages) {
+			t.Fatalf("%v\ngot  %+v\nwant %+v", err, got, messages)
+		}
+	})
+}
