@@ -93,31 +93,34 @@ func (s *Set) compute(n *node, low, high wire.Time, count int) [32]byte {
 }
 
 func (s *Set) hashItems(n *node, low, high wire.Time) (sum [32]byte) {
-	if s.hash == nil {
-		s.hash = sha256.New()
+	if s.hasher == nil {
+		s.hasher = &hasher{hash: sha256.New()}
 	}
-	s.hash.Reset()
-	s.hash.Write([]byte{tagLeaf})
-	n.walk(low, high, func(items []Item) bool {
-		writeIDs(s.hash, items)
-		return true
-	})
-	s.hash.Sum(sum[:0])
+	h := s.hasher
+	h.hash.Reset()
+	h.buf = append(h.buf[:0], tagLeaf)
+	n.walk(low, high, h.add)
+	h.hash.Write(h.buf)
+	h.hash.Sum(sum[:0])
 	return sum
 }
 
-// writeIDs hashes the items' IDs, in few calls.
-func writeIDs(h hash.Hash, items []Item) {
-	var buf [32 * 32]byte
-	b := buf[:0]
+// hasher hashes IDs, several in a call. A set keeps one, for it is small and
+// would otherwise be allocated for each leaf.
+type hasher struct {
+	hash hash.Hash
+	buf  []byte
+}
+
+func (h *hasher) add(items []Item) bool {
 	for i := range items {
-		b = append(b, items[i].ID[:]...)
-		if len(b) == cap(b) {
-			h.Write(b)
-			b = b[:0]
+		h.buf = append(h.buf, items[i].ID[:]...)
+		if len(h.buf) >= 8*len(items[i].ID) {
+			h.hash.Write(h.buf)
+			h.buf = h.buf[:0]
 		}
 	}
-	h.Write(b)
+	return true
 }
 
 // memo keeps the newest digests whose range cuts through the set. What is

@@ -95,7 +95,7 @@ func (p piece) split() []piece {
 	if len(parts) < 2 {
 		return nil
 	}
-	// The gap before a part belongs to the one before it, but the first to the first.
+	// A gap belongs to the part before it; what precedes the first part, to the first.
 	parts[0].low = p.low
 	for i := range parts {
 		parts[i].high = p.high

@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"encoding/binary"
-	"hash"
 	"iter"
 	"slices"
 
@@ -16,11 +15,11 @@ import (
 // Inserting and removing cost O(log n). A digest is computed when asked for
 // and kept until an item in its range changes.
 type Set struct {
-	root  *node
-	short map[uint64]wire.Time // short ID to time
-	twins []Item               // items whose short ID leads to another; empty but for attacks
-	hash  hash.Hash            // scratch
-	memo  memo
+	root   *node
+	short  map[uint64]wire.Time // short ID to time
+	twins  []Item               // items whose short ID leads to another; empty but for attacks
+	hasher *hasher              // nil before the first digest
+	memo   memo
 }
 
 // NewSet returns an empty set.

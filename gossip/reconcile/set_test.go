@@ -66,8 +66,10 @@ func (s naive) in(low, high wire.Time) []Item {
 
 // drawTime draws times that crowd: digits differ at all depths, and many are equal.
 func drawTime(t *rapid.T) wire.Time {
-	base := rapid.SampledFrom([]wire.Time{0, 1 << 30, 1_790_000_000_000_000_000, -5, math.MaxInt64 - 9}).Draw(t, "base")
-	return base + wire.Time(rapid.IntRange(0, 9).Draw(t, "tick"))<<rapid.SampledFrom([]int{0, 0, 4, 20, 28}).Draw(t, "shift")
+	bases := []wire.Time{0, 1 << 30, 1_790_000_000_000_000_000, -5, math.MaxInt64 - 9}
+	base := rapid.SampledFrom(bases).Draw(t, "base")
+	shift := rapid.SampledFrom([]int{0, 0, 4, 20, 28}).Draw(t, "shift")
+	return base + wire.Time(rapid.IntRange(0, 9).Draw(t, "tick"))<<shift
 }
 
 func drawItem(t *rapid.T) Item {
