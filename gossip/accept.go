@@ -1,0 +1,247 @@
+package gossip
+
+import (
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// Publish tells of an own batch that is in the log and released there.
+func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
+	t := c.topicOf(h.Topic)
+	if t == nil || c.batches[id] != nil {
+		return
+	}
+	c.stats.Published++
+	a := c.authorOf(t, c.self)
+	e := c.newEntry(a, id, h)
+	e.state, e.released = held, true
+	a.insert(e)
+	if a.released.Compare(e.end()) < 0 {
+		a.released = e.end()
+	}
+	c.hold(e)
+	c.list(t)
+	c.strategy.spread(e)
+}
+
+func (c *Core) newEntry(a *author, id wire.BatchID, h *wire.Header) *entry {
+	e := &entry{
+		id: id, author: a, start: h.Start(), prev: h.Prev, time: h.Time, count: h.Count, size: h.BodyLen,
+	}
+	c.batches[id] = e
+	return e
+}
+
+// hold makes a batch that is in the log part of the topic's set.
+func (c *Core) hold(e *entry) {
+	e.author.topic.set.Insert(e.item())
+	c.seen = max(c.seen, e.time)
+	c.advanceHeld(e.author)
+}
+
+// receivePush takes a batch in, or says why not. It was verified.
+func (c *Core) receivePush(p *peer, m *wire.Push) {
+	h, id := &m.Batch.Header, m.Batch.ID
+	t := c.topics[h.Topic]
+	if m.Repair && t != nil {
+		c.arrived(p, t, h.Author, id)
+	}
+	if e := c.batches[id]; e != nil && e.state != lost {
+		c.receiveDuplicate(p, m, e)
+		return
+	}
+	if t == nil || !t.interested && h.Author != c.self {
+		c.refuse(p, m, wire.ReasonTopic, &c.stats.RefusedTopic)
+		return
+	}
+	if h.Time > c.wall.Add(wire.FutureMax) {
+		c.refuse(p, m, wire.ReasonTooNew, &c.stats.RefusedNew)
+		return
+	}
+	if h.Time < c.floor() {
+		c.refuse(p, m, wire.ReasonTooOld, &c.stats.RefusedOld)
+		return
+	}
+	if e := c.batches[id]; e != nil {
+		e.refill, e.from = true, p
+		c.out.Persist = append(c.out.Persist, id)
+		return
+	}
+	a := c.authorOf(t, h.Author)
+	if a.trimmed.Compare(h.End()) >= 0 {
+		// It stays in the set, so that the comparison does not bring it again.
+		t.set.Insert(itemOf(id, h))
+		t.lack.remove(id)
+		c.refuse(p, m, wire.ReasonTooOld, &c.stats.RefusedTrimmed)
+		return
+	}
+	c.checkIdentity(h)
+	c.accept(p, m, a)
+}
+
+// accept takes in a batch that is new here.
+func (c *Core) accept(p *peer, m *wire.Push, a *author) {
+	h, id := &m.Batch.Header, m.Batch.ID
+	conflict := c.conflicts(a, h)
+	e := c.newEntry(a, id, h)
+	e.from, e.repaired = p, m.Repair
+	c.stats.Accepted++
+	if m.Repair {
+		c.stats.Repaired++
+	} else {
+		c.strategy.brought(a, p)
+	}
+	c.out.Persist = append(c.out.Persist, id)
+	if conflict {
+		e.verdict = wire.ReasonConflict
+		c.out.Verdicts = append(c.out.Verdicts, Verdict{id, wire.ReasonConflict})
+		return
+	}
+	a.insert(e)
+	l := c.linkTo(a, p)
+	if !m.Repair && e.prev.Mark.Compare(l.head) <= 0 {
+		c.raiseHead(a, l, e.end()) // who pushes it holds it
+	}
+	if e.end().Compare(a.released) <= 0 {
+		c.release(a, e, true)
+		return
+	}
+	c.order(a)
+}
+
+func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
+	if e.state == held {
+		c.out.Discard = append(c.out.Discard, e.id)
+	}
+	if m.Repair {
+		c.stats.RepairDuplicate++
+		return
+	}
+	c.stats.Duplicate++
+	l := c.linkTo(e.author, p)
+	if e.prev.Mark.Compare(l.head) <= 0 {
+		c.raiseHead(e.author, l, e.end())
+	}
+	if e.from != p {
+		c.strategy.duplicate(e.author, p)
+	}
+}
+
+func (c *Core) refuse(p *peer, m *wire.Push, r wire.Reason, counter *uint64) {
+	*counter++
+	h := &m.Batch.Header
+	c.out.Discard = append(c.out.Discard, m.Batch.ID)
+	c.send(p, News, &wire.Refuse{Topic: h.Topic, Author: h.Author, Mark: h.End(), Reason: r})
+}
+
+// Stored tells that batches of Persist are in the log. They are spread now.
+func (c *Core) Stored(ids []wire.BatchID) {
+	for _, id := range ids {
+		e := c.batches[id]
+		if e == nil {
+			continue // trimmed meanwhile
+		}
+		if e.refill {
+			e.refill, e.state = false, held
+			c.stats.Restored++
+		}
+		if e.state != storing {
+			e.author.topic.lack.remove(id)
+			c.advanceHeld(e.author)
+			continue
+		}
+		e.state = held
+		c.hold(e)
+		if e.author.topic.lack.remove(id) {
+			c.lackServed(e)
+		}
+		c.strategy.spread(e)
+		e.from = nil // let a peer that is gone be freed
+	}
+}
+
+// StoreFailed tells that the log refused batches of Persist and entries of
+// Release. The batches are forgotten, to be repaired when the log takes them.
+func (c *Core) StoreFailed(ids []wire.BatchID, releases []Release) {
+	var touched []*author
+	for _, r := range releases {
+		if a := c.unrelease(r); a != nil {
+			touched = append(touched, a)
+		}
+	}
+	for _, id := range ids {
+		e := c.batches[id]
+		if e == nil {
+			continue
+		}
+		c.stats.StoreFailed++
+		if e.refill {
+			e.refill = false
+			continue
+		}
+		if e.state != storing {
+			continue
+		}
+		delete(c.batches, id)
+		e.author.remove(e)
+		touched = append(touched, e.author)
+	}
+	c.unordered = append(c.unordered, touched...)
+}
+
+// unrelease takes back a release that did not reach the log.
+func (c *Core) unrelease(r Release) *author {
+	if r.Gap != nil {
+		t := c.topics[r.Gap.Topic]
+		if t == nil || t.authors[r.Gap.Author] == nil {
+			return nil
+		}
+		a := t.authors[r.Gap.Author]
+		before := wire.Mark{Epoch: r.Gap.From.Epoch, Seq: r.Gap.From.Seq - 1}
+		if before.Compare(a.released) < 0 {
+			a.released = before
+		}
+		return a
+	}
+	e := c.batches[r.ID]
+	if e == nil || !e.released {
+		return nil
+	}
+	e.released = false
+	a := e.author
+	if r.Late {
+		return a
+	}
+	before := e.prev.Mark
+	for i := a.search(e.start) - 1; i >= 0; i-- {
+		if a.batches[i].released {
+			if end := a.batches[i].end(); end.Compare(before) > 0 {
+				before = end
+			}
+			break
+		}
+	}
+	if before.Compare(a.released) < 0 {
+		a.released = before
+	}
+	return a
+}
+
+// Writable tells whether the log takes batches. While it does not, nothing is
+// asked for; when it does again, what was forgotten is repaired.
+func (c *Core) Writable(ok bool) {
+	c.unwritable = !ok
+	if !ok {
+		return
+	}
+	authors := c.unordered
+	c.unordered = nil
+	for _, a := range authors {
+		for _, e := range a.batches {
+			if !e.released && e.end().Compare(a.released) <= 0 {
+				c.release(a, e, true)
+			}
+		}
+		c.order(a)
+		c.fetchSoon(a, 0)
+	}
+}

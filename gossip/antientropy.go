@@ -1,0 +1,170 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/busnode/busnode/gossip/reconcile"
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// Anti-entropy compares what two nodes hold and repairs the difference. Once
+// per HeartbeatInterval a node sends one neighbour a digest over all topics
+// that both hold in full. Where it differs twice running, the tree of topics
+// leads to the topics that differ, and an exchange on each of those to the
+// batches.
+
+const (
+	cutQuantum     = 250 * time.Millisecond // cuts fall on multiples, so that digests can be kept
+	beatSoonDelay  = 100 * time.Millisecond // from a topic's being common to the first heartbeat
+	beatAgainDelay = 250 * time.Millisecond // from a difference to the second look
+	descentMax     = 10 * time.Second       // between two walks down the tree with one peer that bring nothing
+	descentsMax    = 256                    // answers to TopicDigests a peer gets per HeartbeatInterval
+)
+
+// beatState is what heartbeats with one peer have shown.
+type beatState struct {
+	heard   bool
+	offset  time.Duration // its clock minus ours, at the newest heartbeat
+	stale   Time          // when the digests last differed for the first time; 0: they agreed since
+	soon    Time          // when a heartbeat outside the turn is due; 0: none
+	replied Time
+	backoff backoff
+	window  Time // of answers
+	answers int
+}
+
+// beat sends a heartbeat to one peer with a topic in common.
+func (c *Core) beat() {
+	var candidates []*peer
+	for _, p := range c.peerList {
+		if p.hasCommon() {
+			candidates = append(candidates, p)
+		}
+	}
+	if len(candidates) > 0 {
+		c.sendBeat(candidates[c.rngPeers.IntN(len(candidates))], c.floor(), c.cut())
+	}
+}
+
+func (p *peer) hasCommon() bool {
+	for _, tp := range p.topics {
+		if tp.common() {
+			return true
+		}
+	}
+	return false
+}
+
+// beatSoon schedules a heartbeat outside the turn: after a reconnect, and
+// after a repair, to see that all is well.
+func (c *Core) beatSoon(p *peer, delay time.Duration) {
+	at := c.now.Add(delay)
+	if p.beat.soon != 0 && p.beat.soon <= at {
+		return
+	}
+	p.beat.soon = at
+	c.timers.at(at, beatTimer{p})
+}
+
+type beatTimer struct{ p *peer }
+
+func (t beatTimer) due(c *Core) {
+	b := &t.p.beat
+	if t.p.down || b.soon == 0 || b.soon > c.now {
+		return
+	}
+	b.soon = 0
+	if t.p.hasCommon() {
+		c.sendBeat(t.p, c.floor(), c.cut())
+	}
+}
+
+// cut returns the date up to which this node is settled.
+func (c *Core) cut() wire.Time {
+	return reconcile.Cut(c.hlc(), c.hlc(), c.cfg.Settle, cutQuantum)
+}
+
+// commonTree returns the tree of the topics in common with the peer.
+func (c *Core) commonTree(p *peer, floor, cut wire.Time) *reconcile.TopicTree {
+	var states []reconcile.TopicState
+	for _, tp := range p.topics {
+		if !tp.common() {
+			continue
+		}
+		t := tp.topic
+		if t.hash == 0 {
+			t.hash = reconcile.TopicHash(t.name)
+		}
+		d, _ := t.set.Digest(floor, cut)
+		states = append(states, reconcile.TopicState{Name: t.name, Hash: t.hash, Digest: d})
+	}
+	return reconcile.NewTopicTree(states)
+}
+
+func (c *Core) sendBeat(p *peer, floor, cut wire.Time) {
+	c.stats.Heartbeats++
+	c.send(p, News, &wire.Heartbeat{
+		Wall: c.wall, Floor: floor, Cut: cut, Digest: uint64(c.commonTree(p, floor, cut).Root()),
+	})
+}
+
+func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
+	b := &p.beat
+	b.heard, b.offset = true, time.Duration(m.Wall-c.wall)
+	c.judgeClock()
+	floor, cut := max(m.Floor, c.floor()), min(m.Cut, c.cut())
+	if floor != m.Floor || cut != m.Cut {
+		// The lower cut and the higher floor are what both can compare under.
+		if c.now >= b.replied.Add(beatAgainDelay) {
+			b.replied = c.now
+			c.sendBeat(p, floor, cut)
+		}
+		return
+	}
+	tree := c.commonTree(p, floor, cut)
+	if uint64(tree.Root()) == m.Digest {
+		b.stale = 0
+		return
+	}
+	c.stats.HeartbeatsStale++
+	if b.stale == 0 || c.now > b.stale.Add(3*c.cfg.HeartbeatInterval) {
+		b.stale = c.now
+		c.beatSoon(p, beatAgainDelay)
+		return
+	}
+	b.stale = 0
+	if b.backoff.begin(c.now, descentMax) {
+		c.send(p, Repair, &wire.TopicDigests{Floor: floor, Cut: cut, Nodes: tree.Expand(0, 0)})
+	}
+}
+
+func (c *Core) receiveTopicDigests(p *peer, m *wire.TopicDigests) {
+	if m.Floor < c.floor() || m.Cut > c.hlc() {
+		return // the next heartbeat finds the bounds that both know
+	}
+	b := &p.beat
+	if c.now >= b.window.Add(c.cfg.HeartbeatInterval) {
+		b.window, b.answers = c.now, 0
+	}
+	if b.answers++; b.answers > descentsMax {
+		c.demerit(p, "too many topic digests")
+		return
+	}
+	tree := c.commonTree(p, m.Floor, m.Cut)
+	descend, open := tree.Diff(m.Nodes)
+	var nodes []wire.TopicDigest
+	for _, n := range descend {
+		children := tree.Expand(n.Prefix, n.Depth)
+		if len(nodes)+len(children) > wire.EntriesMax {
+			c.send(p, Repair, &wire.TopicDigests{Floor: m.Floor, Cut: m.Cut, Nodes: nodes})
+			nodes = nil
+		}
+		nodes = append(nodes, children...)
+	}
+	if len(nodes) > 0 {
+		c.send(p, Repair, &wire.TopicDigests{Floor: m.Floor, Cut: m.Cut, Nodes: nodes})
+	}
+	for _, name := range open {
+		c.openTopic(p, name, m.Floor, m.Cut)
+	}
+}

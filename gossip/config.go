@@ -1,0 +1,134 @@
+package gossip
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Mode says who repairs whom when two nodes compare their sets.
+type Mode uint8
+
+// The modes of Demers et al. (PODC 1987), section 1.3.
+const (
+	PushPull Mode = iota // both sides get what they lack
+	Push                 // the one that starts gives what the other lacks
+	Pull                 // the one that starts takes what it lacks
+)
+
+// ErrConfig is wrapped by what [Config.Validate] reports.
+var ErrConfig = errors.New("gossip: invalid config")
+
+// Config holds the parameters of the protocol. The zero value is not valid;
+// start from [DefaultConfig].
+type Config struct {
+	// Degree is how many neighbours a node picks per topic. Default 8: the mean
+	// degree at which a tree per author was measured to be as fast as flooding.
+	Degree int
+
+	// HaveDelay is how long word of new heads waits for more, to go in one
+	// message. Default 30ms. Less makes WaitHeld faster, more saves messages.
+	HaveDelay time.Duration
+
+	// GraftDelay is how long a node that heard of a batch waits for a neighbour
+	// to push it before it asks. Default 200ms; it should exceed the time in
+	// which a rumor crosses the network. A guess until the simulator says more.
+	GraftDelay time.Duration
+
+	// GapTimeout is how long a batch whose predecessor nobody claims waits
+	// before the gap is reported. Default 10s.
+	GapTimeout time.Duration
+
+	// WantTimeout is how long an answer may make no progress before another
+	// peer is asked. Default 5s.
+	WantTimeout time.Duration
+
+	// HeartbeatInterval is the mean time between two heartbeats of a node, each
+	// to one neighbour. Default 1s.
+	HeartbeatInterval time.Duration
+
+	// Settle is how far behind the slower clock sets are compared, so that
+	// rumors in flight are no difference. Default 2s; it should exceed GraftDelay
+	// and a round trip by far.
+	Settle time.Duration
+
+	// Mode of anti-entropy. Default PushPull.
+	Mode Mode
+
+	// RetainAge is the age below which nothing is accepted or compared. 0: no limit.
+	RetainAge time.Duration
+
+	// AuthorsMax bounds the authors whose links are remembered. Default 65,536.
+	// One that is not remembered starts from the topic's flags.
+	AuthorsMax int
+
+	// TopicsMax bounds the topics known here, and those one peer may announce. Default 65,536.
+	TopicsMax int
+
+	// ServeMaxBytes bounds the answer to one want. Default 1 MiB.
+	ServeMaxBytes int
+
+	// WantsMax bounds the wants outstanding at one peer. Default 6.
+	WantsMax int
+
+	// DemeritsMax is how often a peer may break the rules before it is dropped. Default 64.
+	DemeritsMax int
+}
+
+// DefaultConfig returns the parameters for a LAN or a good WAN.
+func DefaultConfig() Config {
+	return Config{
+		Degree:            8,
+		HaveDelay:         30 * time.Millisecond,
+		GraftDelay:        200 * time.Millisecond,
+		GapTimeout:        10 * time.Second,
+		WantTimeout:       5 * time.Second,
+		HeartbeatInterval: time.Second,
+		Settle:            2 * time.Second,
+		AuthorsMax:        1 << 16,
+		TopicsMax:         1 << 16,
+		ServeMaxBytes:     1 << 20,
+		WantsMax:          6,
+		DemeritsMax:       64,
+	}
+}
+
+// Validate reports every field that is out of range, joined.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(name string, got any, want string) {
+		errs = append(errs, fmt.Errorf("%w: %s = %v, want %s", ErrConfig, name, got, want))
+	}
+	for _, n := range []struct {
+		name string
+		got  int
+	}{
+		{"Degree", c.Degree}, {"AuthorsMax", c.AuthorsMax}, {"TopicsMax", c.TopicsMax},
+		{"ServeMaxBytes", c.ServeMaxBytes}, {"WantsMax", c.WantsMax}, {"DemeritsMax", c.DemeritsMax},
+	} {
+		if n.got < 1 {
+			bad(n.name, n.got, ">= 1")
+		}
+	}
+	for _, d := range []struct {
+		name string
+		got  time.Duration
+	}{
+		{"HaveDelay", c.HaveDelay}, {"GraftDelay", c.GraftDelay}, {"GapTimeout", c.GapTimeout},
+		{"WantTimeout", c.WantTimeout}, {"HeartbeatInterval", c.HeartbeatInterval}, {"Settle", c.Settle},
+	} {
+		if d.got <= 0 {
+			bad(d.name, d.got, "> 0")
+		}
+	}
+	if c.RetainAge < 0 {
+		bad("RetainAge", c.RetainAge, ">= 0")
+	}
+	if c.Settle <= c.GraftDelay {
+		bad("Settle", c.Settle, "> GraftDelay")
+	}
+	if c.Mode > Pull {
+		bad("Mode", c.Mode, "PushPull, Push or Pull")
+	}
+	return errors.Join(errs...)
+}

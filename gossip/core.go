@@ -1,0 +1,255 @@
+package gossip
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// Time is a monotonic instant, in nanoseconds since an epoch of the caller's.
+type Time int64
+
+// Add returns t+d.
+func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+
+// Never is a deadline that does not come.
+const Never = Time(1<<63 - 1)
+
+// Core is one node's protocol state. It is not safe for concurrent use. Its
+// methods fall into four families, to be called in this order:
+//
+//   - Restore…: what the log holds, each author's batches ascending, and then
+//     [Core.Restored]. Once, before anything else.
+//   - Inputs: Publish, AddInterest, PeerUp, Receive, Stored and the like. They
+//     never fail: what a peer gets wrong is counted.
+//   - [Core.Tick] with the present instants, after any number of inputs and at
+//     the latest at [Core.NextDeadline]. Early calls are harmless.
+//   - [Core.Take], whose [Output] must be carried out in full before the next
+//     input; and the getters, at any time.
+//
+// The core never asks for the time: Time is the caller's monotonic clock and
+// must not go back, wire.Time its physical one and may.
+type Core struct {
+	cfg      Config // constant after New
+	self     wire.Author
+	selfID   wire.PeerID
+	strategy strategy
+
+	rngPeers  *rand.Rand // whom to ask or to compare with
+	rngJitter *rand.Rand // when
+
+	now  Time
+	wall wire.Time
+	seen wire.Time // newest date of any batch: with wall, the hybrid logical clock
+
+	interests interests
+	peers     map[wire.PeerID]*peer
+	peerList  []*peer // sorted by ID: iterate this, never the map
+	topics    map[string]*topic
+	topicList []*topic // sorted by name
+	batches   map[wire.BatchID]*entry
+
+	links     linkMemory
+	timers    timerHeap
+	dirty     []*author // whose head word is due; order of becoming so
+	flushAt   Time      // when it is due; Never if dirty is empty
+	nextBeat  Time
+	wantID    uint32
+	sessionID uint32
+
+	fetchQueue []*author // waiting for a peer with room for a want
+	unwritable bool      // the log takes no batches now
+	unordered  []*author // to be ordered again when it does
+
+	identity identity
+	clockOff bool // NoticeClock is in force
+
+	out   Output
+	stats Stats
+}
+
+// New returns a Core for the author self. seed decides all that is random.
+// The error wraps [ErrConfig].
+func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*Core, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Core{
+		cfg: cfg, self: self, selfID: self.PeerID(),
+		rngPeers:  rand.New(rand.NewPCG(seed, 1)),
+		rngJitter: rand.New(rand.NewPCG(seed, 2)),
+		now:       now, wall: wall,
+		peers:   map[wire.PeerID]*peer{},
+		topics:  map[string]*topic{},
+		batches: map[wire.BatchID]*entry{},
+		links:   linkMemory{max: cfg.AuthorsMax},
+		flushAt: Never,
+	}
+	c.strategy = tree{c}
+	c.nextBeat = now.Add(c.jitter(cfg.HeartbeatInterval))
+	return c, nil
+}
+
+// Receive handles a message from a peer. A batch in it was verified. The core
+// keeps no reference to m's bytes, but for the batch's ID and header fields.
+func (c *Core) Receive(from wire.PeerID, m wire.Message) {
+	p := c.peers[from]
+	if p == nil {
+		c.stats.Unsolicited++ // it went down while the message was on its way
+		if push, ok := m.(*wire.Push); ok && c.batches[push.Batch.ID] == nil {
+			c.out.Discard = append(c.out.Discard, push.Batch.ID)
+		}
+		return
+	}
+	switch m := m.(type) {
+	case *wire.Push:
+		c.receivePush(p, m)
+	case *wire.Interest:
+		c.receiveInterest(p, m)
+	case *wire.Topics:
+		c.receiveTopics(p, m)
+	case *wire.Link:
+		c.receiveLink(p, m)
+	case *wire.Have:
+		c.receiveHave(p, m)
+	case *wire.Graft:
+		c.strategy.graft(p, m)
+	case *wire.Prune:
+		c.strategy.prune(p, m)
+	case *wire.Want:
+		c.receiveWant(p, m)
+	case *wire.WantIDs:
+		c.receiveWantIDs(p, m)
+	case *wire.Served:
+		c.receiveServed(p, m)
+	case *wire.Heartbeat:
+		c.receiveHeartbeat(p, m)
+	case *wire.TopicDigests:
+		c.receiveTopicDigests(p, m)
+	case *wire.Open:
+		c.receiveOpen(p, m)
+	case *wire.Difference:
+		c.receiveDifference(p, m)
+	case *wire.Offer:
+		c.receiveOffer(p, m)
+	case *wire.Refuse:
+		c.receiveRefuse(p, m)
+	default:
+		c.stats.UnknownMessage++ // of a newer version
+	}
+}
+
+// PeerUp tells that frames can be exchanged with p from now on. A peer that is
+// up already is taken down first.
+func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
+	c.PeerDown(id)
+	p := &peer{id: id, info: info, plain: map[string]struct{}{}, wants: map[uint32]*want{}}
+	p.author, p.hasAuthor = wire.AuthorOf(id)
+	c.peers[id] = p
+	i, _ := slices.BinarySearchFunc(c.peerList, id, func(p *peer, id wire.PeerID) int {
+		return strings.Compare(string(p.id), string(id))
+	})
+	c.peerList = slices.Insert(c.peerList, i, p)
+	c.sendInterests(p)
+}
+
+// PeerDown tells that p can no longer be reached.
+func (c *Core) PeerDown(id wire.PeerID) {
+	p := c.peers[id]
+	if p == nil {
+		return
+	}
+	p.down = true
+	delete(c.peers, id)
+	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
+	for _, tp := range p.topics {
+		c.leaveTopic(tp)
+	}
+	p.topics = nil
+	c.dropWants(p)
+}
+
+// Misbehaved counts a mistake of form or a signature that does not fit against
+// the peer, and asks to drop it when there were too many.
+func (c *Core) Misbehaved(from wire.PeerID, reason string) {
+	if p := c.peers[from]; p != nil {
+		c.demerit(p, reason)
+	}
+}
+
+func (c *Core) demerit(p *peer, reason string) {
+	c.stats.Demerits++
+	p.demerits++
+	if p.demerits == c.cfg.DemeritsMax {
+		c.stats.Disconnected++
+		c.out.Disconnect = append(c.out.Disconnect, Disconnect{p.id,
+			fmt.Sprintf("%d offences, the last: %s", p.demerits, reason)})
+	}
+}
+
+// Tick does what is due. A late call does one round, not a burst.
+func (c *Core) Tick(now Time, wall wire.Time) {
+	assertf(now >= c.now, "time went back from %d to %d", c.now, now)
+	c.now, c.wall = now, wall
+	for {
+		t, ok := c.timers.popDue(now)
+		if !ok {
+			break
+		}
+		t.due(c)
+	}
+	if now >= c.flushAt {
+		c.flushHeads()
+	}
+	if now >= c.nextBeat {
+		c.nextBeat = now.Add(c.jitter(c.cfg.HeartbeatInterval))
+		c.beat()
+	}
+}
+
+// NextDeadline returns when Tick must next be called.
+func (c *Core) NextDeadline() Time { return min(c.timers.next(), c.flushAt, c.nextBeat) }
+
+// Take returns the pending output and starts a new one. The slices belong to
+// the caller until the next Take.
+func (c *Core) Take() Output {
+	out := c.out
+	c.out = Output{}
+	return out
+}
+
+// Stats returns the counters.
+func (c *Core) Stats() Stats {
+	s := c.stats
+	s.Topics, s.Peers, s.Batches = len(c.topicList), len(c.peerList), len(c.batches)
+	s.Authors = c.links.len()
+	for _, t := range c.topicList {
+		if t.interested && t.neighbours() < 2 {
+			s.TopicsThin++
+		}
+	}
+	return s
+}
+
+func (c *Core) send(p *peer, lane Lane, m wire.Message) {
+	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Msg: m})
+}
+
+func (c *Core) sendBatch(p *peer, lane Lane, id wire.BatchID) {
+	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Batch: id})
+}
+
+func (c *Core) notice(n Notice) { c.out.Notices = append(c.out.Notices, n) }
+
+// hlc returns the core's idea of the hybrid logical clock: no batch that it
+// holds is newer.
+func (c *Core) hlc() wire.Time { return max(c.wall, c.seen) }
+
+// jitter returns a duration within a fifth of d, so that nodes fall out of step.
+func (c *Core) jitter(d time.Duration) time.Duration {
+	return d - d/5 + time.Duration(c.rngJitter.Int64N(int64(2*d/5)+1))
+}

@@ -1,0 +1,264 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// fetchState is the repair of one author's missing stretch. At most one want
+// for it is outstanding, whoever claims it.
+type fetchState struct {
+	at       Time  // when it is due; 0: not scheduled
+	want     *want // outstanding; nil: none
+	queued   bool  // waits in Core.fetchQueue until a peer has room
+	deferred Time  // since when it waits for the topic's lack list; 0: it does not
+}
+
+// want is a request that was sent and not yet ended.
+type want struct {
+	id       uint32
+	peer     *peer
+	author   *author // of a wire.Want
+	topic    *topic  // of a wire.WantIDs
+	got      int     // batches that came
+	progress Time    // when the last one came
+	done     bool
+}
+
+// strikeFactor is for how many GapTimeouts a peer that did not serve what it
+// claims is not asked again, unless it claims more.
+const strikeFactor = 3
+
+// limitedServeBytes bounds what is asked over a relayed connection at a time.
+const limitedServeBytes = 64 << 10
+
+// fetchSoon schedules the repair of what the author's stretch lacks.
+func (c *Core) fetchSoon(a *author, delay time.Duration) {
+	if a.fetch.want != nil || a.fetch.queued {
+		return
+	}
+	at := c.now.Add(delay)
+	if a.fetch.at != 0 && a.fetch.at <= at {
+		return
+	}
+	a.fetch.at = at
+	c.timers.at(at, fetchTimer{a})
+}
+
+type fetchTimer struct{ a *author }
+
+func (t fetchTimer) due(c *Core) {
+	if f := &t.a.fetch; f.at != 0 && f.at <= c.now {
+		f.at = 0
+		c.fetch(t.a)
+	}
+}
+
+// fetch asks for what is missing, or begins the wait for the gap's report.
+func (c *Core) fetch(a *author) {
+	after, upto, ok := a.missing()
+	if !ok || !a.topic.interested || a.fetch.want != nil {
+		a.fetch.deferred = 0
+		return
+	}
+	if c.unwritable {
+		c.fetchSoon(a, time.Second)
+		return
+	}
+	if c.deferToLack(a) {
+		return
+	}
+	p, busy := c.chooseServer(a, upto)
+	switch {
+	case p != nil:
+		c.askRange(a, p, after, upto)
+	case busy:
+		a.fetch.queued = true
+		c.fetchQueue = append(c.fetchQueue, a)
+	default:
+		c.startGap(a)
+	}
+}
+
+// deferToLack reports whether the author's repair shall wait because
+// anti-entropy is repairing the whole topic: what both would bring would come
+// twice. It does not wait for long.
+func (c *Core) deferToLack(a *author) bool {
+	if a.topic.lack.found == 0 {
+		a.fetch.deferred = 0
+		return false
+	}
+	if a.fetch.deferred == 0 {
+		a.fetch.deferred = c.now
+	}
+	if c.now >= a.fetch.deferred.Add(time.Second) {
+		return false
+	}
+	c.fetchSoon(a, 100*time.Millisecond)
+	return true
+}
+
+// chooseServer picks the peer to ask: one that claims something of the
+// stretch; else, if a batch waits for it, any that has to do with the topic,
+// each once. busy tells that there is one that has no room for a want.
+func (c *Core) chooseServer(a *author, upto wire.Mark) (best *peer, busy bool) {
+	blocked := a.waiting() != nil
+	for round := range 2 {
+		for _, tp := range a.topic.peers {
+			p := tp.peer
+			l := c.linkTo(a, p)
+			claims := l.head.Compare(a.released) > 0 && l.base.Compare(upto) < 0
+			if l.struck > c.now || claims != (round == 0) || !tp.serves(a) {
+				continue
+			}
+			if len(p.wantList) >= c.cfg.WantsMax {
+				busy = true
+				continue
+			}
+			if best == nil || len(p.wantList) < len(best.wantList) {
+				best = p
+			}
+		}
+		if best != nil || busy || !blocked {
+			break
+		}
+	}
+	return best, busy
+}
+
+// serves reports whether the peer may hold batches of the author's.
+func (tp *topicPeer) serves(a *author) bool {
+	return tp.holds && (tp.scope == wire.ScopeFull || tp.peer.hasAuthor && tp.peer.author == a.key)
+}
+
+func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
+	w := c.newWant(p)
+	w.author = a
+	a.topic.fetching++
+	a.fetch.want, a.fetch.deferred, a.gapFrom = w, 0, Never
+	c.strategy.missed(a, p)
+	c.send(p, Repair, &wire.Want{
+		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto, MaxBytes: c.askBytes(p),
+	})
+}
+
+func (c *Core) askBytes(p *peer) uint32 {
+	if p.info.Limited {
+		return limitedServeBytes
+	}
+	return uint32(c.cfg.ServeMaxBytes)
+}
+
+func (c *Core) newWant(p *peer) *want {
+	c.wantID++
+	c.stats.WantsSent++
+	w := &want{id: c.wantID, peer: p, progress: c.now}
+	p.wants[w.id] = w
+	p.wantList = append(p.wantList, w)
+	c.timers.at(c.now.Add(c.cfg.WantTimeout), wantTimer{w})
+	return w
+}
+
+type wantTimer struct{ w *want }
+
+func (t wantTimer) due(c *Core) {
+	w := t.w
+	if w.done {
+		return
+	}
+	if end := w.progress.Add(c.cfg.WantTimeout); c.now < end {
+		c.timers.at(end, t)
+		return
+	}
+	c.stats.WantTimeouts++
+	w.got = 0
+	c.endWant(w, true)
+}
+
+func (c *Core) receiveServed(p *peer, m *wire.Served) {
+	if w := p.wants[m.ID]; w != nil {
+		c.endWant(w, !m.More || w.got == 0)
+	}
+}
+
+// endWant ends a want; whole tells that the peer has no more for it. One that
+// brought nothing strikes the peer.
+func (c *Core) endWant(w *want, whole bool) {
+	p := w.peer
+	w.done = true
+	delete(p.wants, w.id)
+	for i, x := range p.wantList {
+		if x == w {
+			p.wantList = append(p.wantList[:i], p.wantList[i+1:]...)
+			break
+		}
+	}
+	if w.got == 0 {
+		c.stats.WantsUnserved++
+	}
+	if a := w.author; a != nil {
+		a.fetch.want = nil
+		a.topic.fetching--
+		if w.got == 0 {
+			c.linkTo(a, p).struck = c.now.Add(strikeFactor * c.cfg.GapTimeout)
+		}
+		c.fetch(a)
+	} else {
+		c.endWantIDs(w, whole)
+	}
+	c.serveFetchQueue()
+}
+
+// serveFetchQueue gives the room that a want left to those who wait for it.
+func (c *Core) serveFetchQueue() {
+	for range min(len(c.fetchQueue), 2) {
+		a := c.fetchQueue[0]
+		c.fetchQueue = c.fetchQueue[1:]
+		a.fetch.queued = false
+		c.fetch(a)
+	}
+}
+
+// dropWants ends all that is outstanding at a peer that went down.
+func (c *Core) dropWants(p *peer) {
+	for len(p.wantList) > 0 {
+		w := p.wantList[len(p.wantList)-1]
+		w.got++ // it is no fault of the peer's
+		c.endWant(w, false)
+	}
+}
+
+// arrived notes a batch that came in answer to a want of ours.
+func (c *Core) arrived(p *peer, t *topic, key wire.Author, id wire.BatchID) {
+	if a := t.authors[key]; a != nil && a.fetch.want != nil && a.fetch.want.peer == p {
+		a.fetch.want.got++
+		a.fetch.want.progress = c.now
+	}
+	for _, w := range p.wantList {
+		if w.topic == t {
+			w.progress = c.now
+			if t.lack.asked(id, w) {
+				w.got++
+			}
+		}
+	}
+}
+
+// repairPending reports whether something may yet bring what the author lacks.
+func (c *Core) repairPending(a *author) bool {
+	if a.fetch.want != nil || a.fetch.queued || a.topic.lack.found > 0 {
+		return true
+	}
+	e := a.waiting()
+	if e == nil {
+		return false
+	}
+	for i := range a.links {
+		l := &a.links[i]
+		if l.struck <= c.now && l.head.Compare(a.released) > 0 && l.base.Compare(e.prev.Mark) < 0 {
+			return true
+		}
+	}
+	return false
+}

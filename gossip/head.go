@@ -1,0 +1,201 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// Heads are word of what is new and acknowledgement in one: each node tells
+// its neighbours, per author and topic, up to where it holds everything.
+
+// greetAuthorsMax bounds the authors whose heads are told to a peer as soon as
+// the topic turns out to be common. With more, only those that published of
+// late are told, and anti-entropy finds the rest.
+const greetAuthorsMax = 256
+
+// advanceHeld moves the author's head past what is released and in the log.
+func (c *Core) advanceHeld(a *author) {
+	i := a.search(wire.Mark{Epoch: a.held.Epoch, Seq: a.held.Seq + 1})
+	moved := false
+	for ; i < len(a.batches); i++ {
+		e := a.batches[i]
+		if e.state == storing || !e.released || e.start.Compare(a.released) > 0 {
+			break
+		}
+		a.held = e.end()
+		moved = true
+	}
+	if moved {
+		c.touchHead(a)
+	}
+}
+
+// touchHead makes the author's head be told with the next flush.
+func (c *Core) touchHead(a *author) {
+	if a.dirty {
+		return
+	}
+	a.dirty = true
+	c.dirty = append(c.dirty, a)
+	if c.flushAt == Never {
+		c.flushAt = c.now.Add(c.cfg.HaveDelay)
+	}
+}
+
+// flushHeads tells the heads that moved to those who do not know them yet.
+func (c *Core) flushHeads() {
+	authors := c.dirty
+	c.dirty, c.flushAt = nil, Never
+	// Authors of one topic together, so that they share messages; stable, so
+	// that a run repeats.
+	slices.SortStableFunc(authors, func(x, y *author) int {
+		if x.topic == y.topic {
+			return 0
+		}
+		if x.topic.name < y.topic.name {
+			return -1
+		}
+		return 1
+	})
+	for _, a := range authors {
+		a.dirty = false
+		for _, tp := range a.topic.peers {
+			if tp.neighbour() || tp.holds && tp.peer.hasAuthor && tp.peer.author == a.key {
+				c.tellHead(a, tp.peer)
+			}
+		}
+	}
+	c.endHaves()
+}
+
+// tellHead adds the author's head to the message that is being gathered for the
+// peer, unless the peer knows it. endHaves ends the gathering.
+func (c *Core) tellHead(a *author, p *peer) {
+	l := c.linkTo(a, p)
+	if a.held == (wire.Mark{}) || l.told.Compare(a.held) >= 0 {
+		return
+	}
+	l.told = a.held
+	m := p.have
+	if m == nil || m.Topic != a.topic.name || len(m.Heads) == headsPerMessage {
+		m = &wire.Have{Topic: a.topic.name}
+		p.have = m
+		c.send(p, News, m)
+	}
+	m.Heads = append(m.Heads, wire.Head{Author: a.key, Base: a.base, Head: a.held})
+}
+
+func (c *Core) endHaves() {
+	for _, p := range c.peerList {
+		p.have = nil
+	}
+}
+
+// greet tells a peer that has just met a topic the heads we hold, so that what
+// either missed is asked for at once. To a publish-only peer only its own
+// concern it.
+func (c *Core) greet(tp *topicPeer) {
+	t, p := tp.topic, tp.peer
+	defer func() { p.have = nil }()
+	if !tp.wants {
+		if a := t.authors[p.author]; a != nil && p.hasAuthor {
+			c.tellHead(a, p)
+		}
+		return
+	}
+	if tp.common() {
+		c.beatSoon(p, beatSoonDelay)
+	}
+	since := c.hlc().Add(-c.cfg.Settle - 10*time.Second)
+	for _, a := range t.authorList {
+		if len(t.authorList) <= greetAuthorsMax || len(a.batches) > 0 && a.batches[len(a.batches)-1].time >= since {
+			c.tellHead(a, p)
+		}
+		if a.gapFrom != Never {
+			c.fetchSoon(a, 0) // here is somebody new to ask
+		}
+	}
+}
+
+func (c *Core) receiveHave(p *peer, m *wire.Have) {
+	t := c.topics[m.Topic]
+	if t == nil {
+		c.stats.Unsolicited++
+		return
+	}
+	tp := t.topicPeerOf(p)
+	if tp == nil {
+		c.stats.Unsolicited++
+		return
+	}
+	for _, h := range m.Heads {
+		if t.interested || h.Author == c.self {
+			c.receiveHead(t, p, h)
+		}
+	}
+}
+
+func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
+	if h.Base.Compare(h.Head) > 0 {
+		c.demerit(p, "a head below its base")
+		return
+	}
+	a := c.authorOf(t, h.Author)
+	l := c.linkTo(a, p)
+	l.base = h.Base
+	c.raiseHead(a, l, h.Head)
+	if l.suspended && l.head.Compare(a.held) >= 0 {
+		l.suspended = false
+	}
+	if t.interested && l.head.Compare(a.released) > 0 {
+		c.fetchSoon(a, c.patience(a, l))
+	}
+}
+
+// raiseHead notes that the link's peer holds all up to m.
+func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
+	if m.Compare(l.head) <= 0 {
+		return
+	}
+	l.head, l.struck = m, 0
+	if m.Compare(a.acked) > 0 {
+		a.acked = m
+	}
+	c.notice(Notice{Kind: NoticeAcked, Peer: l.peer.id, Topic: a.topic.name, Author: a.key, Mark: m})
+}
+
+// patience returns how long to wait for a push of what l's peer has word of.
+// On an ordered lane, word from the one who pushes to us means that it pushed
+// what it means to push; and where nobody else would, there is nothing to wait for.
+func (c *Core) patience(a *author, l *link) time.Duration {
+	if l.parent || a.topic.neighbours() <= 1 {
+		return 0
+	}
+	for i := range a.links {
+		if a.links[i].parent {
+			return c.cfg.GraftDelay
+		}
+	}
+	return 0
+}
+
+// HeldBy returns how many other nodes are known to hold the author's events of
+// the topic up to m.
+func (c *Core) HeldBy(topic string, key wire.Author, m wire.Mark) int {
+	t := c.topics[topic]
+	if t == nil || t.authors[key] == nil {
+		return 0
+	}
+	a, n := t.authors[key], 0
+	for i := range a.links {
+		if a.links[i].head.Compare(m) >= 0 {
+			n++
+		}
+	}
+	if n == 0 && a.acked.Compare(m) >= 0 {
+		return 1 // by one that is down now
+	}
+	return n
+}

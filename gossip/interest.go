@@ -1,0 +1,241 @@
+package gossip
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// interests are this node's filters, each with how many asked for it.
+type interests struct {
+	filters []string // sorted
+	counts  []int
+}
+
+func (s *interests) match(topic string) bool {
+	return slices.ContainsFunc(s.filters, func(f string) bool { return wire.Match(f, topic) })
+}
+
+// add reports whether the filter is new.
+func (s *interests) add(filter string) bool {
+	i, ok := slices.BinarySearch(s.filters, filter)
+	if ok {
+		s.counts[i]++
+		return false
+	}
+	s.filters = slices.Insert(s.filters, i, filter)
+	s.counts = slices.Insert(s.counts, i, 1)
+	return true
+}
+
+// remove reports whether that was the last who asked for the filter.
+func (s *interests) remove(filter string) bool {
+	i, ok := slices.BinarySearch(s.filters, filter)
+	if !ok {
+		return false
+	}
+	if s.counts[i]--; s.counts[i] > 0 {
+		return false
+	}
+	s.filters = slices.Delete(s.filters, i, i+1)
+	s.counts = slices.Delete(s.counts, i, i+1)
+	return true
+}
+
+// plain reports whether the filter names one topic.
+func plain(filter string) bool { return !strings.ContainsAny(filter, "*>") }
+
+// AddInterest makes this node hold everybody's events of the topics that match
+// the filter. It is counted: as many RemoveInterest end it.
+func (c *Core) AddInterest(filter string) {
+	if !c.interests.add(filter) {
+		return
+	}
+	for _, p := range c.peerList {
+		c.send(p, News, &wire.Interest{Add: []string{filter}})
+	}
+	if plain(filter) {
+		if t := c.topicOf(filter); t != nil {
+			c.list(t)
+		}
+	}
+	for _, t := range c.topicList {
+		if !t.interested && wire.Match(filter, t.name) {
+			t.interested = true
+			c.notice(Notice{Kind: NoticeTopic, Topic: t.name})
+			c.tellTopic(t)
+			c.chooseNeighbours(t)
+		}
+	}
+}
+
+// RemoveInterest takes back one AddInterest. What the log holds of the topics stays.
+func (c *Core) RemoveInterest(filter string) {
+	if !c.interests.remove(filter) {
+		return
+	}
+	for _, p := range c.peerList {
+		c.send(p, News, &wire.Interest{Remove: []string{filter}})
+	}
+	for _, t := range c.topicList {
+		if t.interested && !c.interests.match(t.name) {
+			t.interested = false
+			t.lack = lackList{}
+			c.tellTopic(t)
+			c.chooseNeighbours(t)
+		}
+	}
+}
+
+// sendInterests tells a new peer all filters.
+func (c *Core) sendInterests(p *peer) {
+	filters := c.interests.filters
+	for len(filters) > 0 {
+		n := min(len(filters), filtersPerMessage)
+		c.send(p, News, &wire.Interest{Add: slices.Clone(filters[:n])})
+		filters = filters[n:]
+	}
+}
+
+// Lists in one message stay below a control frame even if all names are long.
+const (
+	filtersPerMessage = 128
+	topicsPerMessage  = 128
+	headsPerMessage   = 256
+)
+
+func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
+	if len(p.plain)+len(p.wild)+len(m.Add) > wire.FiltersMax {
+		c.demerit(p, "more filters than allowed")
+		return
+	}
+	for _, f := range m.Remove {
+		delete(p.plain, f)
+		p.wild = slices.DeleteFunc(p.wild, func(w string) bool { return w == f })
+	}
+	if len(m.Remove) > 0 {
+		c.reviewWants(p)
+	}
+	var added []*topic
+	for _, f := range m.Add {
+		if plain(f) {
+			p.plain[f] = struct{}{}
+			if t := c.topics[f]; t != nil {
+				added = append(added, t)
+			}
+			continue
+		}
+		if !slices.Contains(p.wild, f) {
+			p.wild = append(p.wild, f)
+		}
+		for _, t := range c.topicList {
+			if wire.Match(f, t.name) {
+				added = append(added, t)
+			}
+		}
+	}
+	c.tellTopics(p, added)
+	for _, t := range added {
+		tp := c.meet(p, t)
+		if !tp.wants {
+			tp.wants = true
+			c.chooseNeighbours(t)
+			c.greet(tp)
+		}
+	}
+}
+
+// reviewWants drops the topics that the peer's filters no longer match.
+func (c *Core) reviewWants(p *peer) {
+	p.topics = slices.DeleteFunc(p.topics, func(tp *topicPeer) bool {
+		if !tp.wants || p.matches(tp.topic.name) {
+			return false
+		}
+		tp.wants, tp.told, tp.linkOut, tp.linkIn = false, false, false, false
+		if tp.holds {
+			c.chooseNeighbours(tp.topic)
+			return false
+		}
+		c.leaveTopic(tp)
+		return true
+	})
+}
+
+// tellTopics tells the peer those of the topics that exist here.
+func (c *Core) tellTopics(p *peer, topics []*topic) {
+	var m *wire.Topics
+	for _, t := range topics {
+		if !t.listed {
+			continue
+		}
+		tp := c.meet(p, t)
+		if tp.told && tp.toldAs == t.scope() {
+			continue
+		}
+		tp.told, tp.toldAs = true, t.scope()
+		if m == nil || len(m.Add) == topicsPerMessage {
+			m = &wire.Topics{}
+			c.send(p, News, m)
+		}
+		m.Add = append(m.Add, wire.TopicEntry{Name: t.name, Scope: t.scope()})
+	}
+}
+
+// tellTopic tells all peers whose filters match that the topic exists, or that
+// we hold another part of it.
+func (c *Core) tellTopic(t *topic) {
+	for _, tp := range slices.Clone(t.peers) {
+		if tp.wants {
+			c.tellTopics(tp.peer, []*topic{t})
+		}
+	}
+}
+
+// list makes the topic exist for others.
+func (c *Core) list(t *topic) {
+	if t.listed {
+		return
+	}
+	t.listed = true
+	c.tellTopic(t)
+}
+
+func (c *Core) receiveTopics(p *peer, m *wire.Topics) {
+	for _, e := range m.Add {
+		if !c.interests.match(e.Name) {
+			c.stats.Unsolicited++ // we lost the interest while it was on its way
+			continue
+		}
+		if len(p.topics) >= c.cfg.TopicsMax {
+			c.demerit(p, "more topics than allowed")
+			return
+		}
+		t := c.topicOf(e.Name)
+		if t == nil {
+			continue
+		}
+		tp := c.meet(p, t)
+		fresh := !tp.holds
+		tp.holds, tp.scope = true, e.Scope
+		c.list(t)
+		if fresh {
+			c.greet(tp)
+		}
+	}
+	for _, name := range m.Remove {
+		t := c.topics[name]
+		if t == nil {
+			continue
+		}
+		tp := t.topicPeerOf(p)
+		if tp == nil {
+			continue
+		}
+		tp.holds = false
+		if !tp.wants {
+			p.topics = slices.DeleteFunc(p.topics, func(x *topicPeer) bool { return x == tp })
+			c.leaveTopic(tp)
+		}
+	}
+}

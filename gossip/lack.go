@@ -1,0 +1,214 @@
+package gossip
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+const (
+	lackMax       = 1 << 17          // batches known to be missing on one topic; the next exchange finds the rest
+	wantIDsMax    = 512              // in one request
+	claimantsMax  = 4                // remembered for one batch
+	lostAgainWait = 10 * time.Second // before a damaged batch that nobody had is asked for anew
+)
+
+// lackItem is a batch that anti-entropy found missing here.
+type lackItem struct {
+	short     uint64
+	claimants []*peer // who has it, untried
+	anyone    bool    // a body of ours that was damaged: all neighbours are asked in turn
+	tried     []*peer // if anyone
+	notBefore Time    // if anyone: when all were asked in vain, when to begin anew
+	want      *want   // outstanding; nil: none
+	gone      bool    // no longer missing, or given up
+}
+
+// lackList is what anti-entropy found missing on a topic. One want is
+// outstanding for each, across all peers.
+type lackList struct {
+	items map[uint64]*lackItem // looked up, never ranged over
+	queue []*lackItem          // oldest batches first as far as their finder told
+	found int                  // items that some peer claims to have: those not for anyone
+}
+
+func (l *lackList) add(it *lackItem) {
+	if l.items == nil {
+		l.items = map[uint64]*lackItem{}
+	}
+	l.items[it.short] = it
+	l.queue = append(l.queue, it)
+	if !it.anyone {
+		l.found++
+	}
+}
+
+func shortOf(id wire.BatchID) uint64 { return binary.BigEndian.Uint64(id[:8]) }
+
+// remove notes that the batch is held, or not wanted; it reports whether it was in the list.
+func (l *lackList) remove(id wire.BatchID) bool {
+	it := l.items[shortOf(id)]
+	if it == nil {
+		return false
+	}
+	l.giveUp(it)
+	return true
+}
+
+func (l *lackList) giveUp(it *lackItem) {
+	it.gone = true
+	if !it.anyone {
+		l.found--
+	}
+	delete(l.items, it.short)
+}
+
+// asked reports whether the batch is one that w asked for.
+func (l *lackList) asked(id wire.BatchID, w *want) bool {
+	it := l.items[shortOf(id)]
+	return it != nil && it.want == w
+}
+
+// dropPeer forgets that the peer, which left, has anything.
+func (l *lackList) dropPeer(p *peer) {
+	for _, it := range l.queue {
+		it.claimants = slices.DeleteFunc(it.claimants, func(x *peer) bool { return x == p })
+		if len(it.claimants) == 0 && !it.anyone && it.want == nil && !it.gone {
+			l.giveUp(it)
+		}
+	}
+}
+
+// addLack notes that the peer has batches that we lack, and asks for them.
+func (c *Core) addLack(t *topic, p *peer, short []uint64) {
+	if t.lack.found == 0 {
+		t.lackSince = c.now
+	}
+	for _, s := range short {
+		it := t.lack.items[s]
+		if it == nil {
+			if t.lack.found >= lackMax {
+				break
+			}
+			it = &lackItem{short: s}
+			t.lack.add(it)
+		}
+		if len(it.claimants) < claimantsMax && !slices.Contains(it.claimants, p) {
+			it.claimants = append(it.claimants, p)
+		}
+	}
+	c.pumpLack(t)
+}
+
+// addLost asks all neighbours in turn for a batch whose body was damaged.
+func (c *Core) addLost(t *topic, id wire.BatchID) {
+	s := shortOf(id)
+	if t.lack.items[s] != nil {
+		return
+	}
+	t.lack.add(&lackItem{short: s, anyone: true})
+	c.pumpLack(t)
+}
+
+// pumpLack asks each peer that has something of the list and is not asked yet
+// on this topic for its next stretch.
+func (c *Core) pumpLack(t *topic) {
+	if len(t.lack.items) == 0 {
+		t.lack = lackList{}
+		return
+	}
+	if c.unwritable || !t.interested {
+		return // the next exchange finds it again
+	}
+	if t.fetching > 0 && c.now < t.lackSince.Add(time.Second) {
+		c.timers.at(c.now.Add(100*time.Millisecond), lackTimer{t})
+		return // what a range repair is bringing need not come twice
+	}
+	for len(t.lack.queue) > 0 && t.lack.queue[0].gone {
+		t.lack.queue = t.lack.queue[1:]
+	}
+	for _, tp := range t.peers {
+		p := tp.peer
+		if !tp.holds || len(p.wantList) >= c.cfg.WantsMax ||
+			slices.ContainsFunc(p.wantList, func(w *want) bool { return w.topic == t }) {
+			continue
+		}
+		if items := t.lack.stretch(p, c.now); len(items) > 0 {
+			c.askIDs(t, p, items)
+		}
+	}
+}
+
+type lackTimer struct{ t *topic }
+
+func (t lackTimer) due(c *Core) { c.pumpLack(t.t) }
+
+// stretch returns the next batches to ask the peer for.
+func (l *lackList) stretch(p *peer, now Time) (items []*lackItem) {
+	for _, it := range l.queue {
+		if it.gone || it.want != nil || it.notBefore > now {
+			continue
+		}
+		if slices.Contains(it.claimants, p) || it.anyone && !slices.Contains(it.tried, p) {
+			if items = append(items, it); len(items) == wantIDsMax {
+				break
+			}
+		}
+	}
+	return items
+}
+
+func (c *Core) askIDs(t *topic, p *peer, items []*lackItem) {
+	w := c.newWant(p)
+	w.topic = t
+	m := &wire.WantIDs{ID: w.id, Topic: t.name, MaxBytes: c.askBytes(p)}
+	for _, it := range items {
+		it.want = w
+		m.Short = append(m.Short, it.short)
+	}
+	c.send(p, Repair, m)
+}
+
+// endWantIDs gives what w did not bring to others who claim it. whole tells
+// that the peer has no more of it.
+func (c *Core) endWantIDs(w *want, whole bool) {
+	t := w.topic
+	for _, it := range t.lack.queue {
+		if it.want != w || it.gone {
+			continue
+		}
+		it.want = nil
+		if !whole && !w.peer.down {
+			continue
+		}
+		it.claimants = slices.DeleteFunc(it.claimants, func(x *peer) bool { return x == w.peer })
+		if it.anyone {
+			it.tried = append(it.tried, w.peer)
+			if len(it.tried) >= len(t.peers) {
+				it.tried, it.notBefore = nil, c.now.Add(lostAgainWait)
+				c.timers.at(c.now.Add(lostAgainWait), lackTimer{t})
+			}
+			continue
+		}
+		if len(it.claimants) == 0 {
+			t.lack.giveUp(it)
+		}
+	}
+	c.pumpLack(t)
+	if t.lack.found == 0 && !w.peer.down {
+		c.beatSoon(w.peer, beatSoonDelay)
+	}
+}
+
+// lackServed notes that an exchange has paid.
+func (c *Core) lackServed(e *entry) {
+	if e.from == nil || e.from.down {
+		return
+	}
+	e.from.beat.backoff.pay()
+	if tp := e.author.topic.topicPeerOf(e.from); tp != nil {
+		tp.backoff.pay()
+	}
+}

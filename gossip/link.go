@@ -1,0 +1,136 @@
+package gossip
+
+import (
+	"slices"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// link is what one author's batches and one peer have to do with each other:
+// the edge of the author's tree, and what the peer said it holds.
+type link struct {
+	peer *peer
+
+	lazy      bool // the peer gets word of the author's batches, not the batches
+	parent    bool // the peer was first to push the newest batch to us
+	pruned    bool // we asked it to be lazy
+	suspended bool // a push to it was dropped: it must ask before we push again
+
+	base, head wire.Mark // the peer says it holds what comes after base, up to head
+	told       wire.Mark // the head that we told it last
+	struck     Time      // until then it is not asked: it did not serve what it claims
+}
+
+// linkTo returns the author's link to the peer, made if need be. The pointer
+// is valid until the next call for the same author.
+func (c *Core) linkTo(a *author, p *peer) *link {
+	for i := range a.links {
+		if a.links[i].peer == p {
+			c.links.touch(a)
+			return &a.links[i]
+		}
+	}
+	l := link{peer: p}
+	if a.key != c.self {
+		// An author that is not remembered starts from the topic's newest flag;
+		// our own first batch floods.
+		if tp := a.topic.topicPeerOf(p); tp != nil {
+			l.lazy = tp.lazy
+		}
+	}
+	a.links = append(a.links, l)
+	if forgotten := c.links.remember(a); forgotten {
+		c.stats.AuthorsForgotten++
+	}
+	return &a.links[len(a.links)-1]
+}
+
+// setLazy sets the link's flag, and the topic's for authors to come.
+func (a *author) setLazy(l *link, lazy bool) {
+	l.lazy = lazy
+	if tp := a.topic.topicPeerOf(l.peer); tp != nil {
+		tp.lazy = lazy
+	}
+}
+
+// forgetClaims removes the peer from all authors' links.
+func (t *topic) forgetClaims(p *peer) {
+	t.lack.dropPeer(p)
+	for _, a := range t.authorList {
+		a.links = slices.DeleteFunc(a.links, func(l link) bool { return l.peer == p })
+	}
+}
+
+// claimed returns the furthest head that a peer claims.
+func (a *author) claimed() (m wire.Mark) {
+	for i := range a.links {
+		if a.links[i].head.Compare(m) > 0 {
+			m = a.links[i].head
+		}
+	}
+	return m
+}
+
+// lruNode links the authors whose links are remembered, newest use first.
+type lruNode struct {
+	newer, older *author
+	in           bool
+}
+
+// linkMemory bounds the authors whose links are remembered: the one unused for
+// longest is forgotten first (facts: a tree per author needs a flag for each
+// author and neighbour, and one that is not in memory may start from the topic's).
+type linkMemory struct {
+	max            int
+	n              int
+	newest, oldest *author
+}
+
+func (m *linkMemory) len() int { return m.n }
+
+// remember puts a in front; it reports whether another was forgotten for it.
+func (m *linkMemory) remember(a *author) bool {
+	if a.lru.in {
+		m.touch(a)
+		return false
+	}
+	a.lru = lruNode{older: m.newest, in: true}
+	if m.newest != nil {
+		m.newest.lru.newer = a
+	} else {
+		m.oldest = a
+	}
+	m.newest = a
+	m.n++
+	if m.n <= m.max {
+		return false
+	}
+	victim := m.oldest
+	m.unlink(victim)
+	victim.links = nil
+	return true
+}
+
+func (m *linkMemory) touch(a *author) {
+	if m.newest == a || !a.lru.in {
+		return
+	}
+	m.unlink(a)
+	m.remember(a)
+}
+
+func (m *linkMemory) unlink(a *author) {
+	n := a.lru
+	if n.newer != nil {
+		n.newer.lru.older = n.older
+	} else {
+		m.newest = n.older
+	}
+	if n.older != nil {
+		n.older.lru.newer = n.newer
+	} else {
+		m.oldest = n.newer
+	}
+	a.lru = lruNode{}
+	m.n--
+}

@@ -1,0 +1,130 @@
+package gossip
+
+import (
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// Lane says on which lane a message leaves; the values are those of carrier.Lane.
+type Lane uint8
+
+// The lanes.
+const (
+	News Lane = iota
+	Repair
+)
+
+// Send is a message to hand to a peer. Exactly one of Msg and Batch is set; a
+// Batch leaves as a wire.Push whose bytes the caller reads from the log.
+type Send struct {
+	To    wire.PeerID
+	Lane  Lane
+	Msg   wire.Message
+	Batch wire.BatchID
+}
+
+// Release puts a batch or a gap into the reading order of its topic.
+type Release struct {
+	ID   wire.BatchID // of a batch
+	Late bool         // its gap was reported before
+	Gap  *Gap         // instead of a batch
+}
+
+// Reasons of a [Gap].
+const (
+	GapLost         = "lost"         // no reachable peer claims it
+	GapTrimmed      = "trimmed"      // older than what is retained
+	GapEquivocation = "equivocation" // the author signed two versions of it
+)
+
+// Gap is a stretch of an author's events that cannot be had. From and To are
+// inclusive; To's epoch may be later than From's.
+type Gap struct {
+	Topic    string
+	Author   wire.Author
+	From, To wire.Mark
+	Reason   string
+}
+
+// Verdict keeps a batch for reconciling and bars it from release.
+type Verdict struct {
+	ID     wire.BatchID
+	Reason wire.Reason
+}
+
+// Disconnect asks to drop a peer that broke the rules.
+type Disconnect struct {
+	Peer   wire.PeerID
+	Reason string
+}
+
+// NoticeKind says what a Notice tells.
+type NoticeKind uint8
+
+// The kinds of notices.
+const (
+	NoticePeerUp        NoticeKind = 1 + iota // Peer holds Topic, or wants it
+	NoticePeerDown                            // Peer no longer does
+	NoticeAcked                               // a peer's head for (Topic, Author) grew to Mark
+	NoticeEquivocation                        // Author signed two batches for one place, Mark
+	NoticeIdentityInUse                       // another process publishes with our key
+	NoticeClock                               // our clock is off the peers' median by Offset; 0: it is well again
+	NoticeRefused                             // Peer refused our batch that ends at Mark, for Reason
+	NoticeTopic                               // Topic became known and matches an interest
+)
+
+// Notice tells the caller something that needs no action of carrier or log.
+type Notice struct {
+	Kind   NoticeKind
+	Peer   wire.PeerID
+	Topic  string
+	Author wire.Author
+	Mark   wire.Mark
+	Reason wire.Reason
+	Offset time.Duration
+}
+
+// Output is the work the caller must do, in the order of the fields. It is
+// valid until the next call of [Core.Take].
+//
+// Persist names received batches to write; their bytes came with Receive.
+// Verdicts, then Release, are logged after Persist, in this order and in the
+// same append. Then [Core.Stored] or [Core.StoreFailed] must be called for each
+// Persist. Send need not wait for the log: what must wait leaves the core
+// after Stored.
+type Output struct {
+	Persist    []wire.BatchID
+	Discard    []wire.BatchID // received and not wanted: forget the bytes
+	Verdicts   []Verdict
+	Release    []Release
+	Send       []Send
+	Disconnect []Disconnect
+	Notices    []Notice
+}
+
+// Stats counts since the start. Whatever is refused, dropped or given up has a
+// counter here.
+type Stats struct {
+	Published, Accepted, Duplicate  uint64 // batches
+	RepairDuplicate                 uint64 // batches asked for that were held when they came
+	Repaired                        uint64 // batches that spreading missed: its residue
+	Late, Gaps, GapTrimmed          uint64
+	RefusedTopic, RefusedOld        uint64
+	RefusedNew, RefusedTrimmed      uint64
+	RefusedByPeers                  uint64 // our own batches, by peers
+	Equivocations, ForeignEpoch     uint64
+	Demerits, Disconnected          uint64
+	UnknownMessage, Unsolicited     uint64
+	PushesDropped, PushesSuspended  uint64 // became lazy word
+	Grafts, Prunes                  uint64
+	WantsSent, WantsServed          uint64
+	WantsUnserved, WantTimeouts     uint64
+	Heartbeats, HeartbeatsStale     uint64
+	Sessions, SessionsIdle          uint64
+	AuthorsForgotten, TopicsRefused uint64
+	StoreFailed, Lost, Restored     uint64
+
+	Topics, Peers, Authors, Batches int // now
+	TopicsThin                      int // topics with interest and fewer than two neighbours, now
+}

@@ -1,0 +1,138 @@
+package gossip
+
+import (
+	"slices"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// serveBatchesMax bounds the batches in one answer.
+const serveBatchesMax = 4096
+
+// answer gathers the batches of one answer, within its limits.
+type answer struct {
+	c     *Core
+	p     *peer
+	bytes int
+	n     int
+	limit int
+}
+
+func (c *Core) newAnswer(p *peer, maxBytes uint32) *answer {
+	return &answer{c: c, p: p, limit: min(int(maxBytes), c.cfg.ServeMaxBytes)}
+}
+
+// add sends the batch, or reports that there is no room for it.
+func (s *answer) add(e *entry) bool {
+	if s.n > 0 && (s.bytes+int(e.size) > s.limit || s.n >= serveBatchesMax) {
+		return false
+	}
+	s.n++
+	s.bytes += int(e.size)
+	s.c.stats.WantsServed++
+	s.c.sendBatch(s.p, Repair, e.id)
+	return true
+}
+
+// serves reports whether the peer may be sent the author's batches.
+func (c *Core) mayServe(p *peer, t *topic) bool {
+	if t == nil {
+		return false
+	}
+	tp := t.topicPeerOf(p)
+	return tp != nil && tp.wants
+}
+
+func (c *Core) receiveWant(p *peer, m *wire.Want) {
+	t := c.topics[m.Topic]
+	if !c.mayServe(p, t) {
+		c.stats.Unsolicited++
+		c.send(p, Repair, &wire.Served{ID: m.ID})
+		return
+	}
+	more := false
+	if a := t.authors[m.Author]; a != nil {
+		s := c.newAnswer(p, m.MaxBytes)
+		for i := a.search(wire.Mark{Epoch: m.After.Epoch, Seq: m.After.Seq + 1}); i < len(a.batches); i++ {
+			e := a.batches[i]
+			if e.start.Compare(m.Upto) > 0 {
+				break
+			}
+			if e.state != held {
+				continue
+			}
+			if more = !s.add(e); more {
+				break
+			}
+		}
+		c.resume(a, p, m.Upto, more)
+	}
+	c.send(p, Repair, &wire.Served{ID: m.ID, More: more})
+}
+
+// resume lets batches be pushed again to a peer that was behind, once an
+// answer brings it up to what was published.
+func (c *Core) resume(a *author, p *peer, upto wire.Mark, more bool) {
+	l := c.linkTo(a, p)
+	if !l.suspended || more {
+		return
+	}
+	if upto.Compare(a.held) >= 0 {
+		l.suspended = false
+		return
+	}
+	c.touchHead(a) // it does not know how much more there is
+}
+
+func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
+	t := c.topics[m.Topic]
+	if !c.mayServe(p, t) {
+		c.stats.Unsolicited++
+		c.send(p, Repair, &wire.Served{ID: m.ID})
+		return
+	}
+	more := false
+	s := c.newAnswer(p, m.MaxBytes)
+	for _, short := range m.Short {
+		item, ok := t.set.Find(short)
+		if !ok {
+			continue
+		}
+		e := c.batches[item.ID]
+		if e == nil || e.state != held {
+			continue
+		}
+		if more = !s.add(e); more {
+			break
+		}
+	}
+	if s.n > 0 {
+		t.topicPeerOf(p).backoff.pay()
+	}
+	c.send(p, Repair, &wire.Served{ID: m.ID, More: more})
+}
+
+// receiveOffer takes note of batches that the peer has and we lack.
+func (c *Core) receiveOffer(p *peer, m *wire.Offer) {
+	t := c.topics[m.Topic]
+	if t == nil || !t.interested || t.topicPeerOf(p) == nil {
+		c.stats.Unsolicited++
+		return
+	}
+	short := slices.DeleteFunc(slices.Clone(m.Short), func(s uint64) bool {
+		_, ok := t.set.Find(s)
+		return ok
+	})
+	c.addLack(t, p, short)
+}
+
+func (c *Core) receiveRefuse(p *peer, m *wire.Refuse) {
+	if m.Author != c.self {
+		c.stats.RefusedByPeers++
+		return
+	}
+	c.stats.RefusedByPeers++
+	c.notice(Notice{
+		Kind: NoticeRefused, Peer: p.id, Topic: m.Topic, Author: m.Author, Mark: m.Mark, Reason: m.Reason,
+	})
+}

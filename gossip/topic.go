@@ -1,0 +1,180 @@
+package gossip
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/busnode/busnode/gossip/reconcile"
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// topic is what the core knows of one topic.
+type topic struct {
+	name       string
+	interested bool // one of our interests matches: we hold everybody's events
+	listed     bool // it exists for others: an interest names it, or it has batches
+
+	peers      []*topicPeer // sorted by peer ID
+	authors    map[wire.Author]*author
+	authorList []*author // in order of meeting: iterate this, never the map
+	set        reconcile.Set
+	lack       lackList
+	lackSince  Time   // when the list was last empty
+	fetching   int    // authors with a want outstanding
+	hash       uint64 // reconcile.TopicHash of the name; 0: not computed
+}
+
+// scope says what part of the topic this node holds.
+func (t *topic) scope() wire.TopicScope {
+	if t.interested {
+		return wire.ScopeFull
+	}
+	return wire.ScopeOwn
+}
+
+func (t *topic) neighbours() (n int) {
+	for _, tp := range t.peers {
+		if tp.neighbour() {
+			n++
+		}
+	}
+	return n
+}
+
+// entryState says how far a batch has come.
+type entryState uint8
+
+const (
+	storing entryState = iota // handed to the log
+	held                      // written: may be sent
+	lost                      // its body was found damaged, and is wanted again
+)
+
+// entry is a batch that the node holds or is about to.
+type entry struct {
+	id       wire.BatchID
+	author   *author
+	start    wire.Mark
+	prev     wire.Prev
+	time     wire.Time
+	count    uint32
+	size     uint32
+	state    entryState
+	released bool
+	repaired bool // came in answer to a want: told on as lazy word, not pushed
+	refill   bool // was lost and is being written again
+	verdict  wire.Reason
+	from     *peer // who brought it; nil for our own
+}
+
+func (e *entry) end() wire.Mark {
+	return wire.Mark{Epoch: e.start.Epoch, Seq: e.start.Seq + uint64(e.count) - 1}
+}
+
+func (e *entry) item() reconcile.Item { return reconcile.Item{Time: e.time, ID: e.id} }
+
+// author is what the core knows of one author on one topic.
+type author struct {
+	topic *topic
+	key   wire.Author
+
+	batches  []*entry  // without a verdict, sorted by start, not overlapping
+	released wire.Mark // Order has dealt with all up to here
+	held     wire.Mark // all up to here is released and in the log; what we tell others
+	trimmed  wire.Mark // retention has removed all up to here; it is not taken in again
+	base     wire.Mark // nothing up to here is held any more
+	closed   []wire.Mark // places where an epoch ends for equivocation, one an epoch
+
+	links []link    // one for each peer that this author's batches concern; empty if forgotten
+	lru   lruNode   // in linkMemory, while links are remembered
+	acked wire.Mark // the furthest that any other node ever said it holds
+
+	dirty   bool // in Core.dirty
+	fetch   fetchState
+	gapFrom Time // since when nobody claims what is missing; Never: not so
+}
+
+// authorOf returns the author's state on a topic, made if need be.
+func (c *Core) authorOf(t *topic, key wire.Author) *author {
+	a := t.authors[key]
+	if a == nil {
+		a = &author{topic: t, key: key, gapFrom: Never}
+		t.authors[key] = a
+		t.authorList = append(t.authorList, a)
+	}
+	return a
+}
+
+// search returns the index of the first batch that ends at or after m.
+func (a *author) search(m wire.Mark) int {
+	i, _ := slices.BinarySearchFunc(a.batches, m, func(e *entry, m wire.Mark) int { return e.end().Compare(m) })
+	return i
+}
+
+// overlap returns the batch that shares an event with h, or nil.
+func (a *author) overlap(h *wire.Header) *entry {
+	i := a.search(h.Start())
+	if i < len(a.batches) && a.batches[i].start.Compare(h.End()) <= 0 {
+		return a.batches[i]
+	}
+	return nil
+}
+
+func (a *author) insert(e *entry) {
+	a.batches = slices.Insert(a.batches, a.search(e.start), e)
+}
+
+func (a *author) remove(e *entry) {
+	if i := a.search(e.start); i < len(a.batches) && a.batches[i] == e {
+		a.batches = slices.Delete(a.batches, i, i+1)
+	}
+}
+
+// closedAt returns where the epoch ends for equivocation.
+func (a *author) closedAt(e wire.Epoch) (wire.Mark, bool) {
+	for _, m := range a.closed {
+		if m.Epoch == e {
+			return m, true
+		}
+	}
+	return wire.Mark{}, false
+}
+
+func (a *author) close(m wire.Mark) {
+	for i, old := range a.closed {
+		if old.Epoch == m.Epoch {
+			a.closed[i].Seq = min(old.Seq, m.Seq)
+			return
+		}
+	}
+	a.closed = append(a.closed, m)
+}
+
+// topicOf returns the topic's state, made if need be, or nil if there are too
+// many.
+func (c *Core) topicOf(name string) *topic {
+	if t := c.topics[name]; t != nil {
+		return t
+	}
+	if len(c.topicList) >= c.cfg.TopicsMax {
+		c.stats.TopicsRefused++
+		return nil
+	}
+	t := &topic{name: name, authors: map[wire.Author]*author{}}
+	t.interested = c.interests.match(name)
+	c.topics[name] = t
+	i, _ := slices.BinarySearchFunc(c.topicList, name, func(t *topic, name string) int {
+		return strings.Compare(t.name, name)
+	})
+	c.topicList = slices.Insert(c.topicList, i, t)
+	if t.interested {
+		c.notice(Notice{Kind: NoticeTopic, Topic: name})
+	}
+	for _, p := range c.peerList {
+		if p.matches(name) {
+			c.meet(p, t).wants = true
+		}
+	}
+	c.chooseNeighbours(t)
+	return t
+}
