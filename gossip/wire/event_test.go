@@ -286,10 +286,11 @@ func BenchmarkSealAndVerify(b *testing.B) {
 	for _, events := range []int{1, 1000} {
 		body := appendEvents(testEvents(events))
 		s := sealed(b, testHeader(uint32(events)), body)
+		signer := testSigner()
 		b.Run(fmt.Sprintf("Seal/events=%d", events), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Seal(s.Header, body, testSigner()); err != nil {
+				if _, err := Seal(s.Header, body, signer); err != nil {
 					b.Fatal(err)
 				}
 			}
