@@ -74,7 +74,7 @@ func (b *Bus) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.cursors = newCursorWriter(b.log)
-	if b.net, err = openNetwork(ctx, o); err != nil {
+	if b.net, err = openNetwork(o); err != nil {
 		return err
 	}
 	b.self = authorIDOf(b.net.signer.Author())
@@ -87,9 +87,6 @@ func (b *Bus) start(ctx context.Context) (err error) {
 	cfg.Logger = o.logger
 	cfg.EventMaxBytes = o.eventLimit
 	cfg.Limits = o.retention.limits()
-	if cfg.Gossip.RetainAge == 0 {
-		cfg.Gossip.RetainAge = o.retention.Age
-	}
 	if b.driver, err = driver.Start(ctx, cfg); err != nil {
 		return err
 	}
@@ -304,3 +301,6 @@ func (b *Bus) followTopics() {
 		}
 	}
 }
+
+// damaged asks for a batch that the log lost to be fetched again.
+func (b *Bus) damaged(id wire.BatchID) { b.driver.Lost(id) }

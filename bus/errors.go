@@ -8,6 +8,7 @@ import (
 	"github.com/busnode/busnode/gossip/driver"
 	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
+	"github.com/busnode/busnode/p2p"
 )
 
 // Errors that callers test with [errors.Is].
@@ -90,6 +91,10 @@ var boundary = []struct{ below, ours error }{
 	{eventlog.ErrFull, ErrFull},
 	{eventlog.ErrLocked, ErrInUse},
 	{eventlog.ErrNotFound, ErrNotFound},
+	{p2p.ErrConfig, ErrConfig},
+	{p2p.ErrHostKey, ErrConfig},
+	{p2p.ErrFileMode, ErrConfig},
+	{p2p.ErrKeyFile, ErrConfig},
 }
 
 // translate makes an error of the layers below one of the bus's, keeping the

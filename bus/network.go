@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
@@ -31,30 +33,54 @@ func LoadNetworkKey(file string) ([]byte, error) {
 type network struct {
 	signer   wire.Signer
 	carriers []carrier.Carrier
-	node     *p2p.Node     // nil with carriers of the user's
-	changed  chan struct{} // never signals without a node
+	host     *p2p.Host     // nil with carriers of the program's
+	changed  chan struct{} // never signals; for a node without host
+
+	mu      sync.Mutex // guards the field below, and makes one change of it of two
+	blocked map[wire.PeerID]bool
 }
 
-func openNetwork(ctx context.Context, o *options) (*network, error) {
+// openNetwork starts the node's libp2p side, unless o brings carriers. With an
+// error there is nothing to close.
+func openNetwork(o *options) (*network, error) {
 	key, err := identity(o)
 	if err != nil {
 		return nil, err
 	}
-	n := &network{signer: wire.NewSigner(key), carriers: o.carriers, changed: make(chan struct{})}
+	n := &network{carriers: o.carriers, changed: make(chan struct{}), blocked: map[wire.PeerID]bool{}}
 	if len(o.carriers) > 0 {
+		n.signer = wire.NewSigner(key)
 		return n, nil
 	}
-	return n, n.openNode(ctx, o, key)
+	cfg := p2p.Config{
+		Identity:   key,
+		Host:       o.host,
+		Network:    o.network,
+		NetworkKey: o.networkKey,
+		Listen:     o.listen,
+		Peers:      o.peers,
+		NoMDNS:     o.noMDNS,
+		Logger:     o.logger,
+	}
+	if o.dataDir != "" {
+		cfg.PeersFile = filepath.Join(o.dataDir, "peers")
+	}
+	if n.host, err = p2p.New(cfg); err != nil {
+		return nil, err
+	}
+	n.signer = wire.NewSigner(n.host.PrivateKey())
+	n.carriers = []carrier.Carrier{n.host.Carrier()}
+	return n, nil
 }
 
-// identity returns the node's key: the user's, the host's, the data directory's
-// or a new one.
+// identity returns the node's key: the one given, the data directory's or a new
+// one. It returns nil when the host has it.
 func identity(o *options) (ed25519.PrivateKey, error) {
 	switch {
+	case o.host != nil:
+		return nil, nil
 	case o.key != nil:
 		return o.key, nil
-	case o.host != nil:
-		return hostKey(o)
 	case o.dataDir != "":
 		return p2p.LoadOrCreateIdentity(filepath.Join(o.dataDir, "identity"))
 	}
@@ -62,17 +88,111 @@ func identity(o *options) (ed25519.PrivateKey, error) {
 	return key, err
 }
 
-func hostKey(o *options) (ed25519.PrivateKey, error) {
-	key := o.host.Peerstore().PrivKey(o.host.ID())
-	if key == nil || key.Type() != crypto.Ed25519 {
-		return nil, configError("WithHost: the host's key is not of type Ed25519")
+func (n *network) close() error {
+	if n.host == nil {
+		return nil
 	}
-	raw, err := key.Raw()
-	if err != nil {
-		return nil, fmt.Errorf("%w: WithHost: %w", ErrConfig, err)
-	}
-	return ed25519.PrivateKey(raw), nil
+	return n.host.Close()
 }
 
-// errNoNode answers what only libp2p can do.
-var errNoNode = errors.New("the node runs on carriers of its program's")
+// block makes peers the blocked ones.
+func (n *network) block(peers []wire.PeerID) error {
+	if n.host == nil {
+		return errNoHost
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var block, unblock []wire.PeerID
+	wanted := map[wire.PeerID]bool{}
+	for _, p := range peers {
+		wanted[p] = true
+		if !n.blocked[p] {
+			block = append(block, p)
+		}
+	}
+	for p := range n.blocked {
+		if !wanted[p] {
+			unblock = append(unblock, p)
+		}
+	}
+	n.blocked = wanted
+	return errors.Join(n.host.Block(block...), n.host.Unblock(unblock...))
+}
+
+// Addrs returns the full multiaddrs, with /p2p/ID, at which the node can be
+// dialled; wildcards are resolved to the interfaces' addresses.
+func (b *Bus) Addrs() []string {
+	if b.net.host == nil {
+		return nil
+	}
+	return b.net.host.Addrs()
+}
+
+// AddrsChanged returns a channel on which a value arrives after [Bus.Addrs]
+// changed. Changes that nobody received yet are one.
+func (b *Bus) AddrsChanged() <-chan struct{} {
+	if b.net.host == nil {
+		return b.net.changed
+	}
+	return b.net.host.AddrsChanged()
+}
+
+// Connect dials a peer by its full multiaddr with /p2p/ID, and keeps it known:
+// when it cannot be reached, now or later, it is tried again as those of
+// [WithPeers] are. It returns when the two are connected; [Bus.Watch] tells when
+// they share a topic.
+func (b *Bus) Connect(ctx context.Context, addr string) error {
+	switch {
+	case b.isClosed():
+		return ErrClosed
+	case b.net.host == nil:
+		return fmt.Errorf("bus: connect: %w", errNoHost)
+	}
+	return translate(b.net.host.Connect(ctx, addr))
+}
+
+// Block replaces the set of peers that this node has nothing to do with:
+// connections to them are closed, and none is made or taken. Peers that are
+// blocked no more are dialled again at once. Without arguments it blocks nobody.
+// It serves operators, and tests that cut a network; a
+// node on a host of its program's cannot.
+func (b *Bus) Block(peers ...PeerID) error {
+	ids := make([]wire.PeerID, len(peers))
+	for i, p := range peers {
+		id, err := p.wire()
+		if err != nil {
+			return err
+		}
+		ids[i] = id
+	}
+	if b.isClosed() {
+		return ErrClosed
+	}
+	if err := b.net.block(ids); err != nil {
+		return fmt.Errorf("bus: block: %w", err)
+	}
+	return nil
+}
+
+// errNoHost answers what only libp2p can do.
+var errNoHost = errors.New("the node runs on carriers of its program's")
+
+func validAddrs(option string, addrs []string) error {
+	var errs []error
+	for _, a := range addrs {
+		if _, err := multiaddr.NewMultiaddr(a); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s: %q: %w", ErrConfig, option, a, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validPeerAddrs(option string, addrs []string) error {
+	var errs []error
+	for _, a := range addrs {
+		if _, err := peer.AddrInfoFromString(a); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s: %q: %w", ErrConfig, option, a, err))
+		}
+	}
+	return errors.Join(errs...)
+}

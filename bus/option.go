@@ -219,6 +219,12 @@ func WithRetention(r Retention) Option {
 	}
 }
 
+func (p SyncPolicy) eventlog() eventlog.SyncPolicy {
+	return map[SyncPolicy]eventlog.SyncPolicy{
+		SyncAlways: eventlog.SyncAlways, SyncInterval: eventlog.SyncInterval, SyncNever: eventlog.SyncNever,
+	}[p]
+}
+
 func (r Retention) limits() eventlog.Limits {
 	return eventlog.Limits{Age: r.Age, Bytes: r.Bytes, TopicBytes: r.TopicBytes, AuthorBytes: r.AuthorBytes}
 }
