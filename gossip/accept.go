@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"time"
+
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -42,9 +44,6 @@ func (c *Core) hold(e *entry) {
 func (c *Core) receivePush(p *peer, m *wire.Push) {
 	h, id := &m.Batch.Header, m.Batch.ID
 	t := c.topics[h.Topic]
-	if m.Repair && t != nil {
-		c.arrived(p, t, h.Author, id)
-	}
 	if e := c.batches[id]; e != nil && e.state != lost {
 		c.receiveDuplicate(p, m, e)
 		return
@@ -55,6 +54,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 	}
 	if h.Time > c.wall.Add(wire.FutureMax) {
 		c.refuse(p, m, wire.ReasonTooNew, &c.stats.RefusedNew)
+		c.deferBatch(p, t, h)
 		return
 	}
 	if h.Time < c.floor() {
@@ -62,6 +62,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 		return
 	}
 	if e := c.batches[id]; e != nil {
+		c.arrived(p, m)
 		e.refill, e.from = true, p
 		c.out.Persist = append(c.out.Persist, id)
 		return
@@ -81,6 +82,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 // accept takes in a batch that is new here.
 func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	h, id := &m.Batch.Header, m.Batch.ID
+	c.arrived(p, m)
 	conflict := c.conflicts(a, h)
 	e := c.newEntry(a, id, h)
 	e.from, e.repaired = p, m.Repair
@@ -112,6 +114,7 @@ func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
 	if e.state == held {
 		c.out.Discard = append(c.out.Discard, e.id)
 	}
+	c.arrived(p, m)
 	if m.Repair {
 		c.stats.RepairDuplicate++
 		return
@@ -124,6 +127,16 @@ func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
 	if e.from != p {
 		c.strategy.duplicate(e.author, p)
 	}
+}
+
+// deferBatch notes that the peer has a batch dated too far ahead, to ask for it
+// when its time has come.
+func (c *Core) deferBatch(p *peer, t *topic, h *wire.Header) {
+	a := c.authorOf(t, h.Author)
+	if l := c.linkTo(a, p); h.Prev.Mark.Compare(l.head) <= 0 {
+		c.raiseHead(a, l, h.End())
+	}
+	c.fetchSoon(a, time.Duration(h.Time-c.wall)-wire.FutureMax)
 }
 
 func (c *Core) refuse(p *peer, m *wire.Push, r wire.Reason, counter *uint64) {

@@ -229,16 +229,20 @@ func (c *Core) dropWants(p *peer) {
 	}
 }
 
-// arrived notes a batch that came in answer to a want of ours.
-func (c *Core) arrived(p *peer, t *topic, key wire.Author, id wire.BatchID) {
-	if a := t.authors[key]; a != nil && a.fetch.want != nil && a.fetch.want.peer == p {
+// arrived notes a batch that is of use and came in answer to a want of ours.
+func (c *Core) arrived(p *peer, m *wire.Push) {
+	t := c.topics[m.Batch.Header.Topic]
+	if t == nil || !m.Repair {
+		return
+	}
+	if a := t.authors[m.Batch.Header.Author]; a != nil && a.fetch.want != nil && a.fetch.want.peer == p {
 		a.fetch.want.got++
 		a.fetch.want.progress = c.now
 	}
 	for _, w := range p.wantList {
 		if w.topic == t {
 			w.progress = c.now
-			if t.lack.asked(id, w) {
+			if t.lack.asked(m.Batch.ID, w) {
 				w.got++
 			}
 		}

@@ -8,7 +8,9 @@ import (
 	"github.com/busnode/busnode/gossip/wire"
 )
 
-func itemOf(id wire.BatchID, h *wire.Header) reconcile.Item { return reconcile.Item{Time: h.Time, ID: id} }
+func itemOf(id wire.BatchID, h *wire.Header) reconcile.Item {
+	return reconcile.Item{Time: h.Time, ID: id}
+}
 
 // identity watches for another process that publishes with our key.
 type identity struct {

@@ -199,6 +199,7 @@ func (c *Core) list(t *topic) {
 	}
 	t.listed = true
 	c.tellTopic(t)
+	c.chooseNeighbours(t)
 }
 
 func (c *Core) receiveTopics(p *peer, m *wire.Topics) {

@@ -30,7 +30,7 @@ type peer struct {
 
 	wants     map[uint32]*want // outstanding at it; looked up, never ranged over
 	wantList  []*want          // the same, oldest first
-	have      *wire.Have // being gathered by tellHead, else nil
+	have      *wire.Have       // being gathered by tellHead, else nil
 	suspended []*author        // whose pushes to it wait until it has caught up
 
 	beat    beatState
@@ -50,15 +50,15 @@ type topicPeer struct {
 	peer  *peer
 	topic *topic
 
-	wants    bool            // its filters match: it is to be sent all
-	holds    bool            // it told us that it has the topic
-	scope    wire.TopicScope // what it holds of it
-	told     bool            // we told it that we have the topic
-	toldAs   wire.TopicScope
-	linkOut  bool // we picked it as a neighbour
-	linkIn   bool // it picked us
-	lazy     bool // the newest flag of any author: where a new author starts
-	backoff  backoff
+	wants   bool            // its filters match: it is to be sent all
+	holds   bool            // it told us that it has the topic
+	scope   wire.TopicScope // what it holds of it
+	told    bool            // we told it that we have the topic
+	toldAs  wire.TopicScope
+	linkOut bool // we picked it as a neighbour
+	linkIn  bool // it picked us
+	lazy    bool // the newest flag of any author: where a new author starts
+	backoff backoff
 }
 
 // neighbour reports whether the topic is gossiped with the peer.

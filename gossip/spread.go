@@ -37,6 +37,8 @@ func (s tree) spread(e *entry) {
 		}
 		l := c.linkTo(a, tp.peer)
 		switch {
+		case e.verdict != 0:
+			c.sendBatch(tp.peer, News, e.id) // the proof of an equivocation: no head tells of it
 		case l.head.Compare(e.end()) >= 0:
 			// It said that it holds the batch.
 		case e.repaired || l.lazy:

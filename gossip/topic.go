@@ -78,11 +78,11 @@ type author struct {
 	topic *topic
 	key   wire.Author
 
-	batches  []*entry  // without a verdict, sorted by start, not overlapping
-	released wire.Mark // Order has dealt with all up to here
-	held     wire.Mark // all up to here is released and in the log; what we tell others
-	trimmed  wire.Mark // retention has removed all up to here; it is not taken in again
-	base     wire.Mark // nothing up to here is held any more
+	batches  []*entry    // without a verdict, sorted by start, not overlapping
+	released wire.Mark   // Order has dealt with all up to here
+	held     wire.Mark   // all up to here is released and in the log; what we tell others
+	trimmed  wire.Mark   // retention has removed all up to here; it is not taken in again
+	base     wire.Mark   // nothing up to here is held any more
 	closed   []wire.Mark // places where an epoch ends for equivocation, one an epoch
 
 	links []link    // one for each peer that this author's batches concern; empty if forgotten
