@@ -1,0 +1,70 @@
+package streams
+
+import (
+	"slices"
+	"time"
+)
+
+const pingEvery = 15 * time.Second
+
+// watch shows all neighbours that we live and notices those that do not.
+//
+// libp2p takes 30 to 45 seconds for the latter, and yamux' own pings wait
+// behind what is queued, so that a slow link looks dead. Here each side judges
+// by what comes in, and a sign of life follows each second without another.
+func (c *Carrier) watch() {
+	every := min(c.cfg.SilenceMax/16, c.cfg.KeepaliveEvery)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var sinceKeepalive, sincePing time.Duration
+	var links []*link
+	for {
+		select {
+		case <-tick.C:
+		case <-c.ctx.Done():
+			return
+		}
+		links = c.appendLinks(links[:0])
+		sinceKeepalive += every
+		sincePing += every
+		for _, l := range links {
+			if l.silent(c.cfg.SilenceMax) {
+				c.giveUp(l)
+				continue
+			}
+			if sincePing >= pingEvery {
+				l.sendPing()
+			}
+			if sinceKeepalive >= c.cfg.KeepaliveEvery {
+				l.news.keepAlive()
+			}
+		}
+		clear(links)
+		if sinceKeepalive >= c.cfg.KeepaliveEvery {
+			sinceKeepalive = 0
+		}
+		if sincePing >= pingEvery {
+			sincePing = 0
+		}
+	}
+}
+
+func (c *Carrier) appendLinks(links []*link) []*link {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	links = slices.Grow(links, len(c.neighbours))
+	for _, n := range c.neighbours {
+		if l := n.link.Load(); l != nil {
+			links = append(links, l)
+		}
+	}
+	return links
+}
+
+// giveUp takes down the link to a silent peer. The connection is closed too
+// where we may, for a new one comes up sooner than a dead one revives.
+func (c *Carrier) giveUp(l *link) {
+	c.counter.silent.Add(1)
+	l.fail(ErrSilent)
+	c.closePeer(l.n.id)
+}
