@@ -163,7 +163,9 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"too many short IDs in all", message(&Difference{Topic: "a", Ranges: []RangeIDs{
 			{0, make([]uint64, ShortIDsMax)}, {1, make([]uint64, 1)},
 		}}), ErrTooLarge},
-		{"a range index beyond the Open", message(&Difference{Topic: "a", Ranges: []RangeIDs{{Index: RangesMax}}}), ErrFormat},
+		{"a range index beyond any Open", message(&Difference{
+			Topic: "a", Ranges: []RangeIDs{{Index: RangesMax}},
+		}), ErrFormat},
 		{"too many ranges", message(&Difference{Topic: "a", Ranges: make([]RangeIDs, RangesMax+1)}), ErrTooLarge},
 		{"ranges that descend", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 5}, {Low: 4}}}), ErrFormat},
 		{"ranges not from the floor", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 6}}}), ErrFormat},

@@ -15,11 +15,11 @@ const (
 )
 
 // ValidTopic returns nil, or why topic is not one. The error wraps [ErrTopic].
-func ValidTopic(topic string) error { return validName(topic, ErrTopic) }
+func ValidTopic(topic string) error { return validName(topic, plainName) }
 
 // ValidFilter returns nil, or why filter is not one. Every topic is a filter
 // of itself. The error wraps [ErrFilter].
-func ValidFilter(filter string) error { return validName(filter, ErrFilter) }
+func ValidFilter(filter string) error { return validName(filter, filterName) }
 
 // ValidNetwork returns nil, or why name cannot be a network's: 1 to
 // [NetworkMax] bytes of UTF-8 without control characters.
@@ -62,22 +62,32 @@ func Match(filter, topic string) bool {
 // more topics than one.
 func IsPattern(filter string) bool { return strings.ContainsAny(filter, wildToken+wildRest) }
 
-// validName checks a topic, or a filter if kind is [ErrFilter].
-func validName(name string, kind error) error {
+// nameKind tells topics from filters.
+type nameKind struct {
+	invalid error
+	wild    bool // tokens may be wildcards
+}
+
+var (
+	plainName  = nameKind{invalid: ErrTopic}
+	filterName = nameKind{invalid: ErrFilter, wild: true}
+)
+
+func validName(name string, kind nameKind) error {
 	if name == "" {
-		return fmt.Errorf("%w: empty", kind)
+		return fmt.Errorf("%w: empty", kind.invalid)
 	}
 	if len(name) > TopicMax {
-		return fmt.Errorf("%w: %d bytes, at most %d", kind, len(name), TopicMax)
+		return fmt.Errorf("%w: %d bytes, at most %d", kind.invalid, len(name), TopicMax)
 	}
-	start := 0
-	for start <= len(name) {
+	for start := 0; start <= len(name); {
 		end := len(name)
 		if i := strings.IndexByte(name[start:], '.'); i >= 0 {
 			end = start + i
 		}
-		if at, mistake := checkToken(name[start:end], kind == ErrFilter, end == len(name)); mistake != "" {
-			return fmt.Errorf("%w %q: %s at byte %d", kind, name, mistake, start+at)
+		at, mistake := kind.checkToken(name[start:end], end == len(name))
+		if mistake != "" {
+			return fmt.Errorf("%w %q: %s at byte %d", kind.invalid, name, mistake, start+at)
 		}
 		start = end + 1
 	}
@@ -85,13 +95,13 @@ func validName(name string, kind error) error {
 }
 
 // checkToken returns where in the token which mistake is, or "".
-func checkToken(token string, filter, last bool) (at int, mistake string) {
+func (k nameKind) checkToken(token string, last bool) (at int, mistake string) {
 	switch {
 	case token == "":
 		return 0, "empty token"
-	case filter && token == wildToken:
+	case k.wild && token == wildToken:
 		return 0, ""
-	case filter && token == wildRest:
+	case k.wild && token == wildRest:
 		if !last {
 			return 0, "> before the last token"
 		}
@@ -100,7 +110,7 @@ func checkToken(token string, filter, last bool) (at int, mistake string) {
 	for i, r := range token {
 		switch {
 		case r == '*' || r == '>':
-			if filter {
+			if k.wild {
 				return i, "wildcard beside other characters"
 			}
 			return i, "wildcard"
