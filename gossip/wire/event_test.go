@@ -250,8 +250,10 @@ func BenchmarkEventReader(b *testing.B) {
 		event Event
 	}{
 		{"payload", Event{Time: testBase + 12345, Payload: make([]byte, 128)}},
-		{"key+headers", Event{Time: testBase + 12345, Key: []byte("key"), Payload: make([]byte, 128),
-			Headers: []EventHeader{{"content-type", []byte("text/plain")}, {"trace", []byte("0123456789")}}}},
+		{"key+headers", Event{
+			Time: testBase + 12345, Key: []byte("key"), Payload: make([]byte, 128),
+			Headers: []EventHeader{{"content-type", []byte("text/plain")}, {"trace", []byte("0123456789")}},
+		}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			var body []byte

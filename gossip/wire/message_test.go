@@ -34,10 +34,14 @@ func sampleMessages(t testing.TB) []Message {
 			{Prefix: 0xa << 60, Depth: 1, Digest: 0xfeedfacecafebeef, Topics: 3},
 			{Prefix: 0xb123456789abcdef, Depth: 16, Digest: 1, Topics: 1},
 		}},
-		&Open{Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788, Floor: testBase - 3600e9, Cut: testBase - 2e9,
-			Ranges: []RangeDigest{{testBase - 3600e9, 300, 0xaa}, {testBase - 60e9, 1, 0xbb}}},
-		&Difference{Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788,
-			Ranges: []RangeIDs{{1, []uint64{3}}, {0, []uint64{4, 5}}, {2, nil}}, More: true},
+		&Open{
+			Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788, Floor: testBase - 3600e9, Cut: testBase - 2e9,
+			Ranges: []RangeDigest{{testBase - 3600e9, 300, 0xaa}, {testBase - 60e9, 1, 0xbb}},
+		},
+		&Difference{
+			Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788,
+			Ranges: []RangeIDs{{1, []uint64{3}}, {0, []uint64{4, 5}}, {2, nil}}, More: true,
+		},
 		&Offer{Topic: "orders.eu", Short: []uint64{6, 7}},
 		&Refuse{Topic: "orders.eu", Author: author, Mark: newer, Reason: ReasonTooOld},
 	}
@@ -268,8 +272,10 @@ func drawMessage(t *rapid.T) Message {
 		}
 		return m
 	case kindOpen:
-		m := &Open{Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"),
-			Floor: Time(rapid.Int64Range(0, 1<<60).Draw(t, "floor")), Cut: instant.Draw(t, "cut")}
+		m := &Open{
+			Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"),
+			Floor: Time(rapid.Int64Range(0, 1<<60).Draw(t, "floor")), Cut: instant.Draw(t, "cut"),
+		}
 		for i := range rapid.IntRange(0, 40).Draw(t, "ranges") {
 			m.Ranges = append(m.Ranges, RangeDigest{m.Floor + Time(i*i), u32.Draw(t, "count"), u64.Draw(t, "digest")})
 		}
