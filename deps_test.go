@@ -243,7 +243,8 @@ func TestTransportKnowsOnlyIdentifiersAndLimitsOfTheFormat(t *testing.T) {
 			if !ok {
 				return true
 			}
-			if x, ok := sel.X.(*ast.Ident); ok && local != "" && x.Name == local && !slices.Contains(transportWords, sel.Sel.Name) {
+			x, ok := sel.X.(*ast.Ident)
+			if ok && local != "" && x.Name == local && !slices.Contains(transportWords, sel.Sel.Name) {
 				t.Errorf("%s: p2p uses wire.%s: it moves opaque frames", fset.Position(sel.Pos()), sel.Sel.Name)
 			}
 			return true

@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/busnode/busnode/gossip/wire"
 	"pgregory.net/rapid"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 // minus returns the items of a that b lacks.

@@ -8,8 +8,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/busnode/busnode/gossip/wire"
 	"pgregory.net/rapid"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 // definition computes a digest as the package comment defines it.

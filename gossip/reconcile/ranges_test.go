@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/busnode/busnode/gossip/wire"
 	"pgregory.net/rapid"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 func TestCutIsBehindTheSlowerClockAndQuantised(t *testing.T) {

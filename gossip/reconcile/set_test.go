@@ -6,8 +6,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/busnode/busnode/gossip/wire"
 	"pgregory.net/rapid"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 // item makes an item whose ID depends on n and little else.

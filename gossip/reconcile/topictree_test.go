@@ -5,15 +5,18 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/busnode/busnode/gossip/wire"
 	"pgregory.net/rapid"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 // drawTopics draws what two nodes hold of the topics that they have in common.
 // Hashes crowd, so that subtrees with one topic meet deep ones.
 func drawTopics(t *rapid.T) (a, b []TopicState) {
-	hashes := rapid.SampledFrom([]uint64{0x1000000000000000, 0x1200000000000000, 0x1230000000000001, 0x1230000000000002,
-		0x1230000000000020, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe, 0x7f})
+	hashes := rapid.SampledFrom([]uint64{
+		0x1000000000000000, 0x1200000000000000, 0x1230000000000001, 0x1230000000000002,
+		0x1230000000000020, 0x8000000000000000, 0xffffffffffffffff, 0xfffffffffffffffe, 0x7f,
+	})
 	digest := rapid.SampledFrom([]Digest{0, 0, 1, 2})
 	same := rapid.Bool().Draw(t, "mostly the same")
 	for i := range rapid.IntRange(0, 40).Draw(t, "topics") {
