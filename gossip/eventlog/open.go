@@ -1,0 +1,456 @@
+package eventlog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Segments is a log of segment files in a directory.
+type Segments struct{ *engine }
+
+// Open opens the log in dir, which is made if there is none, repairs what a
+// crash or the disk did to it (see Info.Repaired), and takes the directory for
+// this process alone until Close. The error wraps [ErrLocked], [ErrFormat], or
+// what the file system said.
+func Open(dir string, cfg Config) (*Segments, error) { return openWith(dir, cfg, migrations) }
+
+func openWith(dir string, cfg Config, steps []migration) (*Segments, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if err := cfg.FS.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("eventlog: %w", err)
+	}
+	lock, err := cfg.FS.Lock(dir)
+	if err != nil {
+		return nil, err
+	}
+	e := newEngine(cfg.Logger)
+	e.tailBytes = max(cfg.TailBytes, 0)
+	e.disk = &disk{
+		cfg: cfg, dir: dir, lock: lock,
+		wake:   make(chan struct{}, 1),
+		closed: make(chan *segment, keeperQueueCap),
+	}
+	e.disk.segmentBytes.Store(cfg.SegmentBytes)
+	if err := e.load(steps); err != nil {
+		for _, s := range e.segments {
+			err = errors.Join(err, s.close(true))
+		}
+		return nil, errors.Join(fmt.Errorf("eventlog: open %s: %w", dir, err), lock.Close())
+	}
+	for _, what := range e.repaired {
+		e.logger.Warn("log repaired", "dir", dir, "what", what)
+	}
+	e.wg.Go(e.write)
+	e.wg.Go(func() { e.disk.syncLoop(e) })
+	e.wg.Go(func() { e.disk.keepLoop(e) })
+	return &Segments{e}, nil
+}
+
+// load reads the directory into the index.
+func (e *engine) load(steps []migration) error {
+	d := e.disk
+	incarnation, err := checkFormat(d.cfg.FS, d.dir, steps)
+	if err != nil {
+		return err
+	}
+	d.incarnation, e.incarnation = incarnation, incarnation
+	files, err := listFiles(d.cfg.FS, d.dir)
+	if err != nil {
+		return err
+	}
+	numbers := slices.Sorted(maps.Keys(files))
+	for i, number := range numbers {
+		if err := e.loadSegment(number, files[number], i == len(numbers)-1); err != nil {
+			return err
+		}
+	}
+	for _, t := range e.topics {
+		e.compact(t)
+		t.planNext = t.next
+	}
+	for _, r := range e.batches {
+		r.barred = r.verdict != 0
+	}
+	e.dropForgotten()
+	if d.active != nil {
+		return nil
+	}
+	number := uint32(1)
+	if len(numbers) > 0 {
+		number = numbers[len(numbers)-1] + 1
+	}
+	h := fileHeader{incarnation: incarnation, number: number, seed: uint32(randomUint64())}
+	if d.active, err = createSegment(d.cfg.FS, d.dir, h, d.cfg.Sync != SyncNever); err != nil {
+		return wrapFull(err)
+	}
+	e.segments[number] = d.active
+	return nil
+}
+
+// files says what the directory has of a segment.
+type files struct{ segment, sidecar bool }
+
+// listFiles finds the segments, and removes what an interrupted write left.
+func listFiles(fsys FileSystem, dir string) (map[uint32]files, error) {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[uint32]files)
+	for _, name := range names {
+		ext := filepath.Ext(name)
+		if ext == ".tmp" {
+			_ = fsys.Remove(filepath.Join(dir, name)) // else at the next start
+			continue
+		}
+		number, err := strconv.ParseUint(strings.TrimSuffix(name, ext), 10, 32)
+		if err != nil || number == 0 {
+			continue
+		}
+		f := all[uint32(number)]
+		switch ext {
+		case segmentSuffix:
+			f.segment = true
+		case sidecarSuffix:
+			f.sidecar = true
+		default:
+			continue
+		}
+		all[uint32(number)] = f
+	}
+	return all, nil
+}
+
+// loadSegment reads one segment, from its sidecar if that is sound.
+func (e *engine) loadSegment(number uint32, f files, last bool) error {
+	d := e.disk
+	s := &segment{number: number, path: segmentPath(d.dir, number), fs: d.cfg.FS}
+	if f.sidecar {
+		h, records, err := readSidecar(d.cfg.FS, s.path)
+		if err == nil && (h.number != number || h.incarnation != d.incarnation) {
+			err = fmt.Errorf("%w: sidecar of another segment", ErrDamaged)
+		}
+		switch {
+		case err == nil:
+			return e.replaySidecar(s, h, records, f)
+		case errors.Is(err, ErrFormat):
+			return err
+		case !f.segment:
+			e.repair("segment %d vanished, and its sidecar is damaged: %v", number, err)
+			return d.cfg.FS.Remove(s.path + sidecarSuffix)
+		}
+		e.repair("segment %d: sidecar rebuilt: %v", number, err)
+	}
+	return e.scan(s, last && !f.sidecar)
+}
+
+func (e *engine) repair(format string, args ...any) {
+	e.repaired = append(e.repaired, fmt.Sprintf(format, args...))
+}
+
+func (e *engine) replaySidecar(s *segment, h fileHeader, records []byte, f files) error {
+	s.seed, s.size, s.sideSize = h.seed, h.segmentSize, headerBytes+h.recordBytes
+	s.synced.Store(s.size)
+	present := int64(0)
+	if f.segment {
+		if err := s.with(func(file File) (err error) { present, err = file.Size(); return err }); err != nil {
+			return err
+		}
+	} else {
+		s.missing = true
+	}
+	e.segments[s.number] = s
+	var it item
+	lost := 0
+	for len(records) > 0 {
+		k, n, _ := checkFrame(records)
+		if err := parseItem(k, records[frameBytes:n], &it); err != nil {
+			return err
+		}
+		records = records[n:]
+		if k == recMeta && it.pos+int64(frameBytes+prefixBytes+it.meta.Size) > present {
+			it.meta.Lost = true
+			lost++
+		}
+		e.replay(&it, s.number, it.pos)
+	}
+	if lost > 0 {
+		e.repair("segment %d has %d of %d bytes: %d batches to be fetched again", s.number, present, s.size, lost)
+	}
+	return s.close(false)
+}
+
+// scan reads a segment itself, and writes the sidecar that it should have had.
+func (e *engine) scan(s *segment, last bool) error {
+	d := e.disk
+	var size int64
+	head := make([]byte, headerBytes)
+	err := s.with(func(f File) (err error) {
+		if size, err = f.Size(); err == nil && size >= headerBytes {
+			_, err = f.ReadAt(head, 0)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	h, err := parseFileHeader(head[:min(size, headerBytes)], segmentMagic)
+	if errors.Is(err, ErrFormat) {
+		return err
+	}
+	if err != nil || h.incarnation != d.incarnation || h.number != s.number {
+		return e.putAside(s, size, last)
+	}
+	s.seed, s.size = h.seed, size
+	e.segments[s.number] = s
+	var res found
+	err = s.with(func(f File) (err error) {
+		sc := &scanner{file: f, size: size, seed: s.seed, pos: headerBytes}
+		res, err = scanSegment(sc, last, func(it *item, pos int64, n int) error {
+			e.rescue(s, it, pos)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.repaired = append(e.repaired, res.describe(s.number, size)...)
+	s.synced.Store(s.size)
+	if last {
+		return e.continueAt(s, res.end)
+	}
+	if err := s.writeSidecar(d.incarnation, d.cfg.Sync != SyncNever); err != nil {
+		e.logger.Warn("no sidecar was written: the next start reads the whole segment", "segment", s.number, "err", err)
+	}
+	s.sideSize, s.side = s.sideLength, nil
+	return s.close(false)
+}
+
+// rescue replays a record of a scanned segment and notes it for the sidecar.
+func (e *engine) rescue(s *segment, it *item, pos int64) {
+	switch it.kind {
+	case recCommit:
+	case recBatch:
+		note := item{kind: recMeta, meta: it.meta, pos: pos}
+		s.side = appendItem(s.side, &note)
+		e.replay(&note, s.number, pos)
+	default:
+		s.side = appendItem(s.side, it)
+		e.replay(it, s.number, pos)
+	}
+}
+
+// continueAt makes s the active segment, whose sound records end at end.
+func (e *engine) continueAt(s *segment, end int64) error {
+	d := e.disk
+	if end < s.size {
+		err := s.with(func(f File) error {
+			if err := f.Truncate(end); err != nil {
+				return err
+			}
+			return f.Datasync()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.size = end
+	s.synced.Store(end)
+	s.committed = headerBytes
+	d.active = s
+	return nil
+}
+
+// putAside keeps a segment whose header is damaged out of the way, for a human.
+func (e *engine) putAside(s *segment, size int64, last bool) error {
+	fsys := e.disk.cfg.FS
+	if err := s.close(true); err != nil {
+		return err
+	}
+	name := s.path + segmentSuffix
+	if last && size <= headerBytes {
+		e.repair("segment %d: removed, the crash came while it was made", s.number)
+		return fsys.Remove(name)
+	}
+	e.repair("segment %d: unreadable, renamed to %s", s.number, filepath.Base(name+damagedSuffix))
+	return fsys.Rename(name, name+damagedSuffix)
+}
+
+// replay brings a record into the index.
+func (e *engine) replay(it *item, seg uint32, pos int64) {
+	switch it.kind {
+	case recMeta, recLost:
+		e.replayBatch(&it.meta, seg, pos)
+	case recRelease:
+		e.replayRelease(&it.meta, seg)
+	case recVerdict:
+		if r := e.batches[it.meta.ID]; r != nil {
+			e.verdict(r, it.meta.Verdict, seg)
+		}
+	default:
+		e.applyItem(&change{kind: changeItem, it: it}, seg)
+	}
+}
+
+func (e *engine) replayBatch(m *Meta, seg uint32, pos int64) {
+	r := e.batches[m.ID]
+	switch {
+	case r == nil:
+		r = &record{author: e.topic(m.Header.Topic).by(m.Header.Author)}
+		e.fill(r, m.ID, &m.Header, m.Size)
+		e.add(r)
+	case r.headless:
+		r.headless = false
+		e.fill(r, m.ID, &m.Header, m.Size)
+		e.add(r)
+	}
+	r.lost = m.Lost
+	e.locate(r, seg, pos)
+	if m.Released {
+		e.release(r, m.Offset, m.Late, seg)
+	}
+	if m.Verdict != 0 {
+		e.verdict(r, m.Verdict, seg)
+	}
+}
+
+func (e *engine) replayRelease(m *Meta, seg uint32) {
+	r := e.batches[m.ID]
+	if r == nil {
+		r = &record{author: e.topic(m.Header.Topic).by(m.Header.Author), headless: true, lost: true}
+		e.fill(r, m.ID, &m.Header, 0)
+		e.add(r)
+	}
+	e.release(r, m.Offset, m.Late, seg)
+}
+
+// dropForgotten lets go of durables that no segment declares any more.
+func (e *engine) dropForgotten() {
+	oldest := uint32(0)
+	for n := range e.segments {
+		if oldest == 0 || n < oldest {
+			oldest = n
+		}
+	}
+	maps.DeleteFunc(e.forgotten, func(_ string, seg uint32) bool { return seg <= oldest })
+}
+
+// format file
+
+const formatName = "format"
+
+// migration brings a directory from one format version to the next.
+type migration struct {
+	from uint32
+	run  func(fs FileSystem, dir string) error
+}
+
+// migrations are the steps from each older version; the first version has none.
+var migrations []migration
+
+// checkFormat reads or makes the format file, migrates an older directory, and
+// returns the log's incarnation.
+func checkFormat(fsys FileSystem, dir string, steps []migration) (uint64, error) {
+	name := filepath.Join(dir, formatName)
+	text, err := readFile(fsys, name, 4<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeFormat(fsys, dir)
+	}
+	if err != nil {
+		return 0, err
+	}
+	version, incarnation, err := parseFormat(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	if version > formatVersion {
+		return 0, fmt.Errorf("%w: %s says %d, this program reads up to %d", ErrFormat, name, version, formatVersion)
+	}
+	for version < formatVersion {
+		i := slices.IndexFunc(steps, func(m migration) bool { return m.from == version })
+		if i < 0 {
+			return 0, fmt.Errorf("%w: no way from version %d", ErrFormat, version)
+		}
+		if err := steps[i].run(fsys, dir); err != nil {
+			return 0, fmt.Errorf("migrate from version %d: %w", version, err)
+		}
+		version++
+		if err := writeFile(fsys, name, formatText(version, incarnation), true); err != nil {
+			return 0, err
+		}
+	}
+	return incarnation, nil
+}
+
+// makeFormat begins a log; if segments are there, it takes up their incarnation.
+func makeFormat(fsys FileSystem, dir string) (uint64, error) {
+	incarnation := randomUint64()
+	all, err := listFiles(fsys, dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, number := range slices.Sorted(maps.Keys(all)) {
+		head, err := readHead(fsys, segmentPath(dir, number)+segmentSuffix)
+		if err != nil {
+			continue
+		}
+		h, err := parseFileHeader(head, segmentMagic)
+		if errors.Is(err, ErrFormat) {
+			return 0, err
+		}
+		if err == nil {
+			incarnation = h.incarnation
+			break
+		}
+	}
+	return incarnation, wrapFull(writeFile(fsys, filepath.Join(dir, formatName), formatText(formatVersion, incarnation), true))
+}
+
+func readHead(fsys FileSystem, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, headerBytes)
+	n, _ := f.ReadAt(head, 0) // a short header does not parse
+	return head[:n], nil
+}
+
+func formatText(version uint32, incarnation uint64) []byte {
+	return fmt.Appendf(nil, "busnode eventlog\nversion %d\nincarnation %016x\n", version, incarnation)
+}
+
+func parseFormat(text []byte) (version uint32, incarnation uint64, err error) {
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) < 3 || lines[0] != "busnode eventlog" {
+		return 0, 0, fmt.Errorf("%w: not a format file", ErrFormat)
+	}
+	v, err := strconv.ParseUint(strings.TrimPrefix(lines[1], "version "), 10, 32)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	incarnation, err = strconv.ParseUint(strings.TrimPrefix(lines[2], "incarnation "), 16, 64)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return uint32(v), incarnation, nil
+}
+
+func randomUint64() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see its documentation
+	return binary.LittleEndian.Uint64(b[:])
+}
