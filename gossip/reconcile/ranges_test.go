@@ -56,12 +56,10 @@ func TestRangesDivideTheWhole(t *testing.T) {
 		if len(ranges) == 0 || len(ranges) > max(limit, 1) || ranges[0].Low != low {
 			t.Fatalf("%d ranges from %d, want at most %d from %d", len(ranges), ranges[0].Low, limit, low)
 		}
-		if low < high && !slices.IsSortedFunc(ranges, func(a, b wire.RangeDigest) int {
-			return int(min(1, max(-1, a.Low-b.Low+1)))
-		}) {
-			t.Fatalf("ranges do not ascend: %v", ranges)
-		}
 		for i, r := range ranges {
+			if i > 0 && r.Low <= ranges[i-1].Low {
+				t.Fatalf("ranges do not ascend: %v", ranges)
+			}
 			lo, hi := bounds(ranges, i, high)
 			if d, n := s.Digest(lo, hi); uint64(d) != r.Digest || uint32(n) != r.Count {
 				t.Fatalf("range %d of %d: %x of %d items, want %x of %d", i, len(ranges), r.Digest, r.Count, d, n)
