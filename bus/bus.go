@@ -106,7 +106,7 @@ func (b *Bus) start(ctx context.Context) (err error) {
 
 func openLog(o *options) (eventlog.Log, error) {
 	if o.dataDir == "" {
-		return eventlog.NewMemory(), nil
+		return eventlog.NewMemory(eventlog.MemoryConfig{Logger: o.logger}), nil
 	}
 	return eventlog.Open(filepath.Join(o.dataDir, "log"), eventlog.Config{Sync: o.sync.eventlog(), Logger: o.logger})
 }
@@ -303,4 +303,8 @@ func (b *Bus) followTopics() {
 }
 
 // damaged asks for a batch that the log lost to be fetched again.
-func (b *Bus) damaged(id wire.BatchID) { b.driver.Lost(id) }
+func (b *Bus) damaged(id wire.BatchID) {
+	if d, ok := any(b.driver).(interface{ Lost(wire.BatchID) }); ok {
+		d.Lost(id)
+	}
+}

@@ -284,9 +284,9 @@ func TestRetentionIsReportedOnce(t *testing.T) {
 	expect(t, sub, "1")
 	slow := subscribeText(t, b, "t", FromStart())
 	a.publish(10)
-	if _, err := b.log.Retain(first.Header.Time.Add(time.Hour), eventlog.Limits{Age: time.Minute}, func(m *eventlog.Meta) bool {
-		return m.Header.First > 20
-	}); err != nil {
+	keep := func(m *eventlog.Meta) bool { return m.Header.First > 20 }
+	limits := eventlog.Limits{Age: time.Minute}
+	if _, err := b.log.Retain(first.Header.Time.Add(time.Hour), limits, keep); err != nil {
 		t.Fatal(err)
 	}
 	ev, lag := expectError[string, *LagError](t, slow)
