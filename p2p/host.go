@@ -230,10 +230,22 @@ func (h *Host) down(p peer.ID, reason error) {
 
 func (h *Host) refused(p peer.ID, err error) {
 	if errors.Is(err, ErrOtherNetwork) {
-		err = fmt.Errorf("peer %s is not on network %q or uses another network key: %w", p, h.set.Network, err)
+		err = &otherNetworkError{peer: p, network: h.set.Network}
 	}
 	h.keeper.Refused(p, err)
 }
+
+// otherNetworkError names the peer that is on another network than ours.
+type otherNetworkError struct {
+	peer    peer.ID
+	network string
+}
+
+func (e *otherNetworkError) Error() string {
+	return fmt.Sprintf("p2p: peer %s is not on network %q or uses another network key", e.peer, e.network)
+}
+
+func (e *otherNetworkError) Unwrap() error { return ErrOtherNetwork }
 
 // watchAddrs passes on that the addresses have changed.
 func (h *Host) watchAddrs(sub event.Subscription) {

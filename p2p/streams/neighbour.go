@@ -207,7 +207,7 @@ func (n *neighbour) open(ctx context.Context, lane carrier.Lane) (network.Stream
 	switch {
 	case errors.Is(err, ErrOtherNetwork), errors.Is(err, wire.ErrVersion), errors.Is(err, ErrHandshake):
 		n.c.punish(n.id, err)
-	case ctx.Err() != nil && n.c.ctx.Err() == nil:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		n.c.closePeer(n.id) // the connection is as good as dead
 	}
 	return nil, err
