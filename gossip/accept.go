@@ -63,6 +63,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 	}
 	if e := c.batches[id]; e != nil {
 		c.arrived(p, m)
+		t.lack.remove(id)
 		e.refill, e.from = true, p
 		c.out.Persist = append(c.out.Persist, id)
 		return
@@ -83,6 +84,9 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	h, id := &m.Batch.Header, m.Batch.ID
 	c.arrived(p, m)
+	if a.topic.lack.remove(id) {
+		c.paid(p, a.topic)
+	}
 	conflict := c.conflicts(a, h)
 	e := c.newEntry(a, id, h)
 	e.from, e.repaired = p, m.Repair
@@ -115,6 +119,7 @@ func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
 		c.out.Discard = append(c.out.Discard, e.id)
 	}
 	c.arrived(p, m)
+	e.author.topic.lack.remove(e.id) // found missing while it was on its way to the log
 	if m.Repair {
 		c.stats.RepairDuplicate++
 		return
@@ -158,15 +163,11 @@ func (c *Core) Stored(ids []wire.BatchID) {
 			c.stats.Restored++
 		}
 		if e.state != storing {
-			e.author.topic.lack.remove(id)
 			c.advanceHeld(e.author)
 			continue
 		}
 		e.state = held
 		c.hold(e)
-		if e.author.topic.lack.remove(id) {
-			c.lackServed(e)
-		}
 		c.strategy.spread(e)
 		e.from = nil // let a peer that is gone be freed
 	}
@@ -209,10 +210,7 @@ func (c *Core) unrelease(r Release) *author {
 			return nil
 		}
 		a := t.authors[r.Gap.Author]
-		before := wire.Mark{Epoch: r.Gap.From.Epoch, Seq: r.Gap.From.Seq - 1}
-		if before.Compare(a.released) < 0 {
-			a.released = before
-		}
+		a.fallBack(wire.Mark{Epoch: r.Gap.From.Epoch, Seq: r.Gap.From.Seq - 1})
 		return a
 	}
 	e := c.batches[r.ID]
@@ -233,14 +231,25 @@ func (c *Core) unrelease(r Release) *author {
 			break
 		}
 	}
-	if before.Compare(a.released) < 0 {
-		a.released = before
-	}
+	a.fallBack(before)
 	return a
 }
 
+// fallBack takes back all releases after m. Whatever was released after one
+// that failed has failed or will, for the log keeps the order.
+func (a *author) fallBack(m wire.Mark) {
+	if m.Compare(a.released) >= 0 {
+		return
+	}
+	a.released = m
+	for _, e := range a.batches[a.search(wire.Mark{Epoch: m.Epoch, Seq: m.Seq + 1}):] {
+		e.released = false
+	}
+}
+
 // Writable tells whether the log takes batches. While it does not, nothing is
-// asked for; when it does again, what was forgotten is repaired.
+// asked for; when it does again, what was forgotten is repaired. It is told so
+// only after StoreFailed was told of all that had failed.
 func (c *Core) Writable(ok bool) {
 	c.unwritable = !ok
 	if !ok {

@@ -174,9 +174,7 @@ func TestAFullLogLosesNothing(t *testing.T) {
 			b.full = true
 		}
 		if i == 40 {
-			b.full = false
-			b.core.Writable(true)
-			b.step()
+			b.resume()
 		}
 		a.publish("x", 1)
 		n.run(20 * time.Millisecond)

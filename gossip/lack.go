@@ -202,13 +202,10 @@ func (c *Core) endWantIDs(w *want, whole bool) {
 	}
 }
 
-// lackServed notes that an exchange has paid.
-func (c *Core) lackServed(e *entry) {
-	if e.from == nil || e.from.down {
-		return
-	}
-	e.from.beat.backoff.pay()
-	if tp := e.author.topic.topicPeerOf(e.from); tp != nil {
+// paid notes that comparing the topic with the peer brought one of both something.
+func (c *Core) paid(p *peer, t *topic) {
+	p.beat.backoff.pay()
+	if tp := t.topicPeerOf(p); tp != nil {
 		tp.backoff.pay()
 	}
 }

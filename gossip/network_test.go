@@ -73,6 +73,9 @@ type node struct {
 	topics  map[string][]record
 	pending map[wire.BatchID]*wire.Batch
 	full    bool // the log refuses writes
+	writes  int  // under way
+	logGen  int  // how often it was resumed
+	broken  int  // 1 + the logGen in which a write failed: all later ones do, until it is resumed
 	notices []Notice
 	dead    bool
 	wake    Time
@@ -161,6 +164,20 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// resume makes the log take writes again.
+func (x *node) resume() {
+	if x.writes > 0 {
+		x.net.at(time.Millisecond, x.resume) // whatever was queued before fails first
+		return
+	}
+	if x.full && !x.dead {
+		x.full = false
+		x.logGen++
+		x.core.Writable(true)
+		x.step()
+	}
 }
 
 // crash ends the node at once; its log stays.
@@ -256,7 +273,7 @@ func (x *node) append(out *Output) {
 	if len(out.Persist)+len(out.Release)+len(out.Verdicts) == 0 {
 		return
 	}
-	n, core := x.net, x.core
+	n, core, gen := x.net, x.core, x.logGen
 	persist, releases, verdicts := out.Persist, out.Release, out.Verdicts
 	bytes := map[wire.BatchID]*wire.Batch{}
 	for _, id := range persist {
@@ -266,11 +283,14 @@ func (x *node) append(out *Output) {
 		bytes[id] = x.pending[id]
 		delete(x.pending, id)
 	}
+	x.writes++
 	n.at(n.storing, func() {
+		x.writes--
 		if x.core != core || x.dead {
 			return
 		}
-		if x.full {
+		if x.full || x.broken == gen+1 {
+			x.broken = gen + 1
 			core.StoreFailed(persist, releases)
 			core.Writable(false)
 			x.step()

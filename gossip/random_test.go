@@ -10,7 +10,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("core.seed", 0, "run TestRandomFaults with this seed alone")
-	seedsFlag = flag.Int("core.seeds", 40, "how many seeds TestRandomFaults runs")
+	seedsFlag = flag.Int("core.seeds", 100, "how many seeds TestRandomFaults runs")
 )
 
 // TestRandomFaults runs networks under faults drawn from a seed, in two phases:
@@ -75,11 +75,7 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 		case r < 83:
 			x.full = true
 		case r < 90:
-			if x.full && !x.dead {
-				x.full = false
-				x.core.Writable(true)
-				x.step()
-			}
+			x.resume()
 		case r < 93:
 			x.crash()
 		case x.dead:
@@ -94,11 +90,7 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 			x.start()
 			x.interest(">")
 		}
-		if x.full {
-			x.full = false
-			x.core.Writable(true)
-			x.step()
-		}
+		x.resume()
 	}
 	for i := range nodes[1:] {
 		n.connect(nodes[i], nodes[i+1])

@@ -107,7 +107,7 @@ func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
 		}
 	}
 	if s.n > 0 {
-		t.topicPeerOf(p).backoff.pay()
+		c.paid(p, t)
 	}
 	c.send(p, Repair, &wire.Served{ID: m.ID, More: more})
 }
