@@ -53,6 +53,7 @@ type Core struct {
 	topicList []*topic // sorted by name
 	batches   map[wire.BatchID]*entry
 
+	authors   int // on all topics
 	links     linkMemory
 	timers    timerHeap
 	dirty     []*author // whose head word is due; order of becoming so
@@ -226,7 +227,7 @@ func (c *Core) Take() Output {
 func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Topics, s.Peers, s.Batches = len(c.topicList), len(c.peerList), len(c.batches)
-	s.Authors = c.links.len()
+	s.Authors = c.authors
 	for _, t := range c.topicList {
 		if t.interested && t.neighbours() < 2 {
 			s.TopicsThin++

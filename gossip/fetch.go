@@ -212,11 +212,13 @@ func (c *Core) endWant(w *want, whole bool) {
 
 // serveFetchQueue gives the room that a want left to those who wait for it.
 func (c *Core) serveFetchQueue() {
-	for range min(len(c.fetchQueue), 2) {
+	for range len(c.fetchQueue) {
 		a := c.fetchQueue[0]
 		c.fetchQueue = c.fetchQueue[1:]
 		a.fetch.queued = false
-		c.fetch(a)
+		if c.fetch(a); a.fetch.queued {
+			return // no room left
+		}
 	}
 }
 

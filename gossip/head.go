@@ -44,6 +44,10 @@ func (c *Core) touchHead(a *author) {
 	}
 }
 
+// hearsayFactor bounds, as a multiple of AuthorsMax, the authors that peers can
+// make us remember by word alone.
+const hearsayFactor = 4
+
 // flushHeads tells the heads that moved to those who do not know them yet.
 func (c *Core) flushHeads() {
 	authors := c.dirty
@@ -140,6 +144,10 @@ func (c *Core) receiveHave(p *peer, m *wire.Have) {
 func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 	if h.Base.Compare(h.Head) > 0 {
 		c.demerit(p, "a head below its base")
+		return
+	}
+	if t.authors[h.Author] == nil && c.authors >= hearsayFactor*c.cfg.AuthorsMax {
+		c.stats.HeadsRefused++ // a batch of the author's, being signed, is still taken
 		return
 	}
 	a := c.authorOf(t, h.Author)

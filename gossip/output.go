@@ -106,24 +106,25 @@ type Output struct {
 // Stats counts since the start. Whatever is refused, dropped or given up has a
 // counter here.
 type Stats struct {
-	Published, Accepted, Duplicate  uint64 // batches
-	RepairDuplicate                 uint64 // batches asked for that were held when they came
-	Repaired                        uint64 // batches that spreading missed: its residue
-	Late, Gaps, GapTrimmed          uint64
-	RefusedTopic, RefusedOld        uint64
-	RefusedNew, RefusedTrimmed      uint64
-	RefusedByPeers                  uint64 // our own batches, by peers
-	Equivocations, ForeignEpoch     uint64
-	Demerits, Disconnected          uint64
-	UnknownMessage, Unsolicited     uint64
-	PushesDropped, PushesSuspended  uint64 // became lazy word
-	Grafts, Prunes                  uint64
-	WantsSent, WantsServed          uint64
-	WantsUnserved, WantTimeouts     uint64
-	Heartbeats, HeartbeatsStale     uint64
-	Sessions, SessionsIdle          uint64
-	AuthorsForgotten, TopicsRefused uint64
-	StoreFailed, Lost, Restored     uint64
+	Published, Accepted, Duplicate uint64 // batches
+	RepairDuplicate                uint64 // batches asked for that were held when they came
+	Repaired                       uint64 // batches that spreading missed: its residue
+	Late, Gaps, GapTrimmed         uint64
+	RefusedTopic, RefusedOld       uint64
+	RefusedNew, RefusedTrimmed     uint64
+	RefusedByPeers                 uint64 // our own batches, by peers
+	Equivocations, ForeignEpoch    uint64
+	Demerits, Disconnected         uint64
+	UnknownMessage, Unsolicited    uint64
+	PushesDropped, PushesSuspended uint64 // became lazy word
+	Grafts, Prunes                 uint64
+	WantsSent, WantsServed         uint64
+	WantsUnserved, WantTimeouts    uint64
+	Heartbeats, HeartbeatsStale    uint64
+	Sessions, SessionsIdle         uint64
+	AuthorsForgotten, HeadsRefused uint64
+	TopicsRefused                  uint64
+	StoreFailed, Lost, Restored    uint64
 
 	Topics, Peers, Authors, Batches int // now
 	TopicsThin                      int // topics with interest and fewer than two neighbours, now

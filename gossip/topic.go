@@ -101,6 +101,7 @@ func (c *Core) authorOf(t *topic, key wire.Author) *author {
 		a = &author{topic: t, key: key, gapFrom: Never}
 		t.authors[key] = a
 		t.authorList = append(t.authorList, a)
+		c.authors++
 	}
 	return a
 }
@@ -151,7 +152,7 @@ func (a *author) close(m wire.Mark) {
 }
 
 // topicOf returns the topic's state, made if need be, or nil if there are too
-// many.
+// many. Peers are told of a new one by [Core.list], before it is gossiped.
 func (c *Core) topicOf(name string) *topic {
 	if t := c.topics[name]; t != nil {
 		return t
@@ -175,6 +176,5 @@ func (c *Core) topicOf(name string) *topic {
 			c.meet(p, t).wants = true
 		}
 	}
-	c.chooseNeighbours(t)
 	return t
 }
