@@ -189,6 +189,22 @@ func TestAPublishOnlyNodeIsSentNothing(t *testing.T) {
 	n.expect("x", 60, a, b)
 }
 
+func TestAnAnnouncedTopicMakesPeersKnown(t *testing.T) {
+	n := newNetwork(t, 9)
+	p, a := n.add("p", testConfig()), n.add("a", testConfig()).interest("x.*")
+	n.connect(p, a)
+	n.run(time.Second)
+	p.core.Announce("x.y")
+	p.step()
+	n.run(time.Second)
+	if len(p.core.Peers("x.y")) != 1 || len(a.core.Peers("x.y")) != 1 || p.core.Neighbours("x.y") != 1 {
+		t.Errorf("p knows %v, a knows %v", p.core.Peers("x.y"), a.core.Peers("x.y"))
+	}
+	if !a.has(NoticeTopic) || !p.has(NoticePeerUp) {
+		t.Error("nobody was told")
+	}
+}
+
 func TestAgreementOpensNoSession(t *testing.T) {
 	n := newNetwork(t, 8)
 	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")

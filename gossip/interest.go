@@ -70,6 +70,15 @@ func (c *Core) AddInterest(filter string) {
 	}
 }
 
+// Announce makes the topic exist for peers whose filters match it, before
+// anything was published on it: so both sides know of each other, and the
+// first event finds its links made.
+func (c *Core) Announce(topic string) {
+	if t := c.topicOf(topic); t != nil {
+		c.list(t)
+	}
+}
+
 // RemoveInterest takes back one AddInterest. What the log holds of the topics stays.
 func (c *Core) RemoveInterest(filter string) {
 	if !c.interests.remove(filter) {
