@@ -1,0 +1,340 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/busnode/busnode/gossip"
+	"github.com/busnode/busnode/gossip/carrier"
+	"github.com/busnode/busnode/gossip/eventlog"
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+// errLinkGone is why an outbox ends.
+var errLinkGone = errors.New("driver: the link is down")
+
+// outbox is what waits to be sent to one peer on one lane. The loop fills it and
+// never waits; its own goroutine empties it and may wait for the carrier.
+//
+// A push that finds it full is dropped, and becomes lazy word. Control messages
+// are never dropped while the link is up, for the cores rely on their order;
+// a peer that lets controlMax of them pile up is disconnected.
+type outbox struct {
+	// Constant.
+	d        *Driver
+	to       wire.PeerID
+	lane     carrier.Lane
+	carrier  carrier.Carrier
+	mtu      int
+	maxBytes int             // of pushes
+	ctx      context.Context // of this link
+	cancel   context.CancelCauseFunc
+	wake     chan struct{} // capacity 1: the queue is not empty
+	before   *outbox       // of the link's last life: it may still be in Send; nil: none
+	ended    chan struct{} // closed when run has returned
+
+	mu      sync.Mutex // guards the fields below
+	queue   []parcel
+	pushes  int
+	bytes   int  // of pushes
+	control int  // bytes of control messages
+	full    bool // a push was dropped, and the core waits for word of room
+}
+
+// parcel is control messages as they go on the wire, or one push.
+type parcel struct {
+	control []byte
+	id      wire.BatchID
+	batch   *wire.Batch // nil: to be read from the log
+	size    int
+}
+
+// unknownSize is what a batch counts whose bytes are not at hand (a guess).
+const unknownSize = 64 << 10
+
+func newOutbox(d *Driver, l *link, lane carrier.Lane) *outbox {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	o := &outbox{
+		d: d, to: l.info.Peer, lane: lane, carrier: l.carrier, mtu: l.carrier.Traits().MTU,
+		maxBytes: newsMaxBytes, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	if lane == carrier.Repair {
+		o.maxBytes = repairMaxBytes
+	}
+	return o
+}
+
+// putMessage queues a control message. It returns false when too many wait.
+func (o *outbox) putMessage(m wire.Message) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.control > controlMax {
+		return false
+	}
+	// Messages that follow each other share a parcel, up to a control frame.
+	limit := min(wire.ControlFrameMaxBytes, o.mtu)
+	if n := len(o.queue); n > 0 && o.queue[n-1].control != nil {
+		p := &o.queue[n-1]
+		before := len(p.control)
+		p.control = wire.AppendMessage(p.control, m)
+		if len(p.control) <= limit {
+			o.control += len(p.control) - before
+			p.size = len(p.control)
+			return true
+		}
+		rest := append([]byte(nil), p.control[before:]...)
+		p.control = p.control[:before]
+		o.pushControl(rest)
+		return true
+	}
+	o.pushControl(wire.AppendMessage(make([]byte, 0, 128), m))
+	return true
+}
+
+// pushControl queues a new parcel of control messages. o.mu is held.
+func (o *outbox) pushControl(b []byte) {
+	o.control += len(b)
+	o.push(parcel{control: b, size: len(b)})
+}
+
+// putBatch queues a push. It returns false when there is no room for it.
+func (o *outbox) putBatch(id wire.BatchID) bool {
+	p := parcel{id: id, batch: o.d.recent.get(id), size: unknownSize}
+	if p.batch != nil {
+		p.size = p.batch.Size()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.pushes > 0 && (o.pushes >= pushesMax || o.bytes+p.size > o.maxBytes) {
+		o.full = true
+		return false
+	}
+	o.pushes++
+	o.bytes += p.size
+	o.push(p)
+	return true
+}
+
+// push queues a parcel. o.mu is held.
+func (o *outbox) push(p parcel) {
+	o.queue = append(o.queue, p)
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends until the link is down.
+func (o *outbox) run() {
+	defer close(o.ended)
+	defer o.cancel(errLinkGone)
+	if o.before != nil {
+		<-o.before.ended // a carrier is called once at a time per peer and lane
+		o.before = nil
+	}
+	f := &outFrame{box: o}
+	for {
+		parcels := o.take()
+		if len(parcels) == 0 {
+			select {
+			case <-o.wake:
+				continue
+			case <-o.ctx.Done():
+				return
+			}
+		}
+		for i := range parcels {
+			f.add(&parcels[i])
+		}
+		f.flush()
+		if o.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// take returns what goes into the next frame, by the sizes as far as they are
+// known, and tells the loop when a queue that was full has room again.
+func (o *outbox) take() []parcel {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(o.queue) && (n == 0 || bytes+o.queue[n].size <= frameBytes) {
+		p := &o.queue[n]
+		bytes += p.size
+		if p.control != nil {
+			o.control -= p.size
+		} else {
+			o.pushes--
+			o.bytes -= p.size
+		}
+		n++
+	}
+	taken := o.queue[:n:n]
+	o.queue = o.queue[n:]
+	if o.full && o.pushes <= pushesMax/2 && o.bytes <= o.maxBytes/2 {
+		o.full = false
+		o.d.reports.add(drained{o.to})
+	}
+	return taken
+}
+
+// outFrame gathers parcels into one frame, without copying batches.
+type outFrame struct {
+	box   *outbox
+	parts [][]byte
+	ids   []wire.BatchID // of the pushes in it
+	bytes int
+}
+
+// frameOverhead is more than the form of a push adds to a batch.
+const frameOverhead = 32
+
+func (f *outFrame) add(p *parcel) {
+	if p.control != nil {
+		f.room(len(p.control))
+		f.parts = append(f.parts, p.control)
+		f.bytes += len(p.control)
+		return
+	}
+	raw, ok := f.box.load(p)
+	if !ok {
+		return
+	}
+	f.room(len(raw) + frameOverhead)
+	prefix := wire.PushPrefix(make([]byte, 0, frameOverhead), len(raw), f.box.lane == carrier.Repair)
+	f.parts = append(f.parts, prefix, raw)
+	f.ids = append(f.ids, p.id)
+	f.bytes += len(prefix) + len(raw)
+}
+
+// room sends the frame first if n bytes more are too many for it.
+func (f *outFrame) room(n int) {
+	if f.bytes > 0 && f.bytes+n > min(frameBytes, f.box.mtu) {
+		f.flush()
+	}
+}
+
+// flush sends the frame.
+func (f *outFrame) flush() {
+	o := f.box
+	if f.bytes == 0 || o.ctx.Err() != nil {
+		f.reset()
+		return
+	}
+	err := o.carrier.Send(o.ctx, o.to, o.lane, f.parts...)
+	switch {
+	case err == nil:
+		o.d.counters.framesOut.Add(1)
+		o.d.counters.bytesOut.Add(uint64(f.bytes))
+		o.d.counters.pushesOut.Add(uint64(len(f.ids)))
+	case o.ctx.Err() != nil:
+		// The link went down: the core knows that nothing more arrives.
+	default:
+		o.d.counters.sendFailed.Add(1)
+		if errors.Is(err, carrier.ErrNoLink) || errors.Is(err, carrier.ErrClosed) {
+			<-o.ctx.Done() // word of it is on its way
+			break
+		}
+		if len(f.ids) > 0 {
+			o.d.reports.add(sendFailed{o.to, o.lane, f.ids})
+			f.ids = nil
+		}
+	}
+	f.reset()
+}
+
+func (f *outFrame) reset() {
+	clear(f.parts)
+	f.parts, f.ids, f.bytes = f.parts[:0], f.ids[:0], 0
+}
+
+// load returns a push's bytes, from the log if they are not at hand.
+func (o *outbox) load(p *parcel) ([]byte, bool) {
+	if p.batch != nil {
+		return p.batch.Raw, true
+	}
+	if b := o.d.recent.get(p.id); b != nil {
+		return b.Raw, true
+	}
+	b, err := o.d.cfg.Log.Batch(p.id)
+	switch {
+	case err == nil:
+		o.d.counters.pushesFromLog.Add(1)
+		return b.Raw, true
+	case errors.Is(err, eventlog.ErrDamaged):
+		o.d.reports.add(damaged{p.id})
+	default:
+		o.d.counters.pushesGone.Add(1) // trimmed since the core named it
+	}
+	return nil, false
+}
+
+// send puts what the core sends into outboxes, and reports whether the core
+// was told that pushes were dropped.
+func (d *Driver) send(out []gossip.Send) bool {
+	type box struct {
+		to   wire.PeerID
+		lane gossip.Lane
+	}
+	var full []box // in order of the first drop
+	var dropped map[box][]wire.BatchID
+	for i := range out {
+		s := &out[i]
+		ls := d.links[s.To]
+		if len(ls) == 0 {
+			continue
+		}
+		o := ls[0].outboxes[s.Lane]
+		if s.Msg != nil {
+			if !o.putMessage(s.Msg) {
+				d.counters.controlOverflow.Add(1)
+				d.disconnect(s.To, "too many messages wait for it")
+			}
+			continue
+		}
+		if o.putBatch(s.Batch) {
+			continue
+		}
+		if dropped == nil {
+			dropped = map[box][]wire.BatchID{}
+		}
+		k := box{s.To, s.Lane}
+		if dropped[k] == nil {
+			full = append(full, k)
+		}
+		dropped[k] = append(dropped[k], s.Batch)
+	}
+	for _, k := range full {
+		d.counters.outboxFull.Add(uint64(len(dropped[k])))
+		d.core.SendFailed(k.to, k.lane, dropped[k])
+	}
+	return len(full) > 0
+}
+
+// drained reports that an outbox that was full has room again.
+type drained struct{ to wire.PeerID }
+
+func (in drained) apply(d *Driver) { d.core.SendDrained(in.to) }
+
+// sendFailed reports pushes that the carrier did not take though the link is up.
+type sendFailed struct {
+	to   wire.PeerID
+	lane carrier.Lane
+	ids  []wire.BatchID
+}
+
+func (in sendFailed) apply(d *Driver) { d.core.SendFailed(in.to, gossip.Lane(in.lane), in.ids) }
+
+// Lost tells that the body of a stored batch was found damaged: it is fetched
+// again from peers. It does not block, and may be called again for one batch.
+func (d *Driver) Lost(id wire.BatchID) { d.reports.add(damaged{id}) }
+
+// damaged reports a batch whose body the log found damaged.
+type damaged struct{ id wire.BatchID }
+
+func (in damaged) apply(d *Driver) {
+	d.counters.damaged.Add(1)
+	d.core.Lost([]wire.BatchID{in.id})
+}
