@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/busnode/busnode/cmd/busnode/internal/quantity"
+)
+
+// TestMain lets this binary be busnode when it is started by that name: for
+// the scripts, for the tests that run nodes as processes, and for the demo's own nodes.
+func TestMain(m *testing.M) {
+	testscript.Main(leakTested{m}, map[string]func(){"busnode": main})
+}
+
+// leakTested runs the tests and fails if they leave goroutines behind.
+type leakTested struct{ m *testing.M }
+
+func (l leakTested) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// waitMax bounds every wait of a test for a process.
+const waitMax = 30 * time.Second
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": scriptExits, "addr": scriptAddr, "mode": scriptMode, "flip": scriptFlip, "bigline": scriptBigLine,
+		},
+	})
+}
+
+// scriptExits runs a command that must end with a given code: exits CODE PROGRAM ARGS…
+func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// scriptAddr waits for a node to answer and sets a variable to its address: addr VAR DIR
+func scriptAddr(ts *testscript.TestScript, _ bool, args []string) {
+	addrs, err := awaitAddrs(ts.MkAbs(args[1]))
+	ts.Check(err)
+	ts.Setenv(args[0], addrs[0])
+}
+
+func awaitAddrs(dir string) ([]string, error) {
+	for deadline := time.Now().Add(waitMax); ; time.Sleep(5 * time.Millisecond) {
+		b, err := os.ReadFile(filepath.Join(dir, "addrs"))
+		if err == nil {
+			return strings.Fields(string(b)), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || time.Now().After(deadline) {
+			return nil, fmt.Errorf("no node runs on %s: %w", dir, err)
+		}
+	}
+}
+
+// scriptMode checks a file's permissions: mode 0600 FILE
+func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%04o", info.Mode().Perm()); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
+}
+
+// scriptFlip changes a byte in the middle of the largest file of a log: flip DIR
+func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
+	largest, size := "", int64(0)
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() > size {
+			largest, size = path, info.Size()
+		}
+		return err
+	}))
+	b, err := os.ReadFile(largest)
+	ts.Check(err)
+	// Not the padding that a segment may end with, but what has been written.
+	b = bytes.TrimRight(b, "\x00")
+	f, err := os.OpenFile(largest, os.O_RDWR, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte{b[len(b)/2] ^ 0x10}, int64(len(b)/2))
+	ts.Check(errors.Join(err, f.Close()))
+	ts.Logf("flipped a bit of byte %d of %s (%d bytes)", len(b)/2, largest, size)
+}
+
+// scriptBigLine writes a short line and one of a given size: bigline SIZE FILE
+func scriptBigLine(ts *testscript.TestScript, _ bool, args []string) {
+	var z quantity.Size
+	ts.Check(z.Set(args[0]))
+	b := slices.Concat([]byte("short\n"), bytes.Repeat([]byte("x"), int(z)), []byte("\n"))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+}
