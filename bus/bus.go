@@ -108,7 +108,11 @@ func openLog(o *options) (eventlog.Log, error) {
 	if o.dataDir == "" {
 		return eventlog.NewMemory(eventlog.MemoryConfig{Logger: o.logger}), nil
 	}
-	return eventlog.Open(filepath.Join(o.dataDir, "log"), eventlog.Config{Sync: o.sync.eventlog(), Logger: o.logger})
+	log, err := eventlog.Open(filepath.Join(o.dataDir, "log"), eventlog.Config{Sync: o.sync.eventlog(), Logger: o.logger})
+	if err != nil {
+		return nil, err // not log: an interface with a nil pointer is not nil
+	}
+	return log, nil
 }
 
 // ID returns the node's peer ID, the author of what it publishes.
@@ -130,7 +134,12 @@ func (b *Bus) WaitHeld(ctx context.Context, id EventID, nodes int) error {
 
 // Flush waits until the log holds, as durably as [WithSync] says, all that this
 // node published so far, and returns the first error since the last Flush.
-func (b *Bus) Flush(ctx context.Context) error { return translate(b.driver.Flush(ctx)) }
+func (b *Bus) Flush(ctx context.Context) error {
+	if b.isClosed() {
+		return ErrClosed
+	}
+	return translate(b.driver.Flush(ctx))
+}
 
 // Shutdown takes no more events, waits until one neighbour holds all that was
 // published in this run, or until ctx is done, and closes the bus. It returns ctx's cause if

@@ -127,7 +127,6 @@ func TestReliabilityBurst(t *testing.T) {
 	for i := range values {
 		values[i] = fmt.Sprintf("%0300d", i)
 	}
-	waitPeers(t, nodes[0], topic, 1)
 	for _, v := range values {
 		if _, err := topic.PublishAsync(t.Context(), v); err != nil {
 			t.Fatal(err)
@@ -165,6 +164,7 @@ func TestReliabilityFromFirstSight(t *testing.T) {
 func TestReliabilityDisconnect(t *testing.T) {
 	nodes := openMesh(t, 2)
 	topic := textTopic(t, nodes[0])
+	bustest.Subscribe(t, topic, bus.FromNow())
 	sub := bustest.Subscribe(t, textTopic(t, nodes[1]), bus.FromNow())
 	waitPeers(t, nodes[0], topic, 1)
 	block := func(peers0, peers1 []bus.PeerID) {
@@ -189,6 +189,7 @@ func TestReliabilityDisconnect(t *testing.T) {
 func TestReliabilityLateJoiner3Nodes(t *testing.T) {
 	nodes := openMesh(t, 2)
 	topic := textTopic(t, nodes[0])
+	bustest.Subscribe(t, topic, bus.FromNow())
 	bustest.Subscribe(t, textTopic(t, nodes[1]), bus.FromNow())
 	waitPeers(t, nodes[0], topic, 1)
 	bustest.Publish(t, topic, numbers(1, 20)...)
@@ -202,7 +203,7 @@ func TestReliabilityLateJoiner20Nodes(t *testing.T) {
 	}
 	nodes := openMesh(t, 20)
 	topic := textTopic(t, nodes[0])
-	for _, b := range nodes[1:] {
+	for _, b := range nodes {
 		bustest.Subscribe(t, textTopic(t, b), bus.FromNow())
 	}
 	waitPeers(t, nodes[0], topic, 19)
@@ -224,7 +225,6 @@ func TestReliabilityOrder(t *testing.T) {
 	nodes := openMesh(t, 2)
 	topic := textTopic(t, nodes[0])
 	sub := bustest.Subscribe(t, textTopic(t, nodes[1]), bus.FromNow())
-	waitPeers(t, nodes[0], topic, 1)
 	bustest.Publish(t, topic, numbers(1, 5000)...)
 	expectAll(t, nodes[0], sub, numbers(1, 5000))
 }
