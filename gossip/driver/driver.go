@@ -308,7 +308,7 @@ func (d *Driver) Close() error {
 	if first {
 		d.seq.drain(ErrClosed)
 		<-d.drained
-		d.journal.wait(nil)
+		_ = d.seq.settled(context.Background()) // fails with its context alone
 		close(d.stop)
 		err := closeAll(&d.cfg)
 		d.ended.Wait()

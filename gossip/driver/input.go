@@ -114,18 +114,17 @@ func (d *Driver) postInterest(filter string, add bool) error {
 	return nil
 }
 
-// epochQuery asks for the epoch of this run.
-type epochQuery struct{ reply chan wire.Epoch }
+// begin asks for the epoch of this run to be chosen, at the first Publish and
+// not before, so that what peers told since the start counts too.
+type begin struct{ reply chan struct{} }
 
-func (q epochQuery) apply(d *Driver) {
-	e, _ := d.seq.started()
-	if e == 0 {
-		// Only now, so that what peers told since the start counts too.
-		e = d.clock.epochAbove(d.core.NewestEpoch())
+func (q begin) apply(d *Driver) {
+	if !d.seq.begun.Load() {
+		e := d.clock.epochAbove(d.core.NewestEpoch())
 		d.core.SetEpoch(e)
 		d.seq.start(e)
 	}
-	q.reply <- e
+	q.reply <- struct{}{}
 }
 
 // TopicStats is how a topic fares among the peers.

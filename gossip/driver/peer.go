@@ -42,7 +42,7 @@ func (in linkUp) apply(d *Driver) {
 	if len(d.links[in.info.Peer]) == 1 {
 		d.use(l)
 	}
-	d.logger.Info("link up", "peer", in.info.Peer, "carrier", in.carrier.Traits().Name, "path", in.info.Path)
+	d.logger.Info("link up", "peer", in.info.Peer.String(), "carrier", in.carrier.Traits().Name, "path", in.info.Path)
 }
 
 // use makes l the link over which frames leave.
@@ -88,7 +88,7 @@ type linkDown struct {
 }
 
 func (in linkDown) apply(d *Driver) {
-	d.logger.Info("link down", "peer", in.peer, "carrier", in.carrier.Traits().Name, "err", in.reason)
+	d.logger.Info("link down", "peer", in.peer.String(), "carrier", in.carrier.Traits().Name, "err", in.reason)
 	ls := d.links[in.peer]
 	i := slices.IndexFunc(ls, func(l *link) bool { return l.carrier == in.carrier })
 	if i < 0 {
@@ -117,7 +117,7 @@ func (d *Driver) disconnect(peer wire.PeerID, reason string) {
 		}
 		l.dropped = true
 		d.counters.disconnects.Add(1)
-		d.logger.Warn("peer is dropped", "peer", peer, "reason", reason)
+		d.logger.Warn("peer is dropped", "peer", peer.String(), "reason", reason)
 		d.spawn(func() { l.carrier.Disconnect(peer, reason) }) // it may block
 	}
 }

@@ -108,12 +108,11 @@ func (d *Driver) check(ev *wire.Event) error {
 
 // ready makes sure that this run has its epoch.
 func (d *Driver) ready(ctx context.Context) error {
-	e, err := d.seq.started()
-	if err != nil || e != 0 {
-		return err
+	if d.seq.begun.Load() {
+		return nil
 	}
-	reply := make(chan wire.Epoch, 1)
-	_, err = ask(ctx, d, epochQuery{reply}, reply)
+	reply := make(chan struct{}, 1)
+	_, err := ask(ctx, d, begin{reply}, reply)
 	return err
 }
 

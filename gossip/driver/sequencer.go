@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/busnode/busnode/gossip/wire"
 )
@@ -38,6 +39,8 @@ type sequencer struct {
 	journal  *journal
 	counters *counters
 	wake     chan struct{} // capacity 1: the sealer has something to look at
+
+	begun atomic.Bool // the epoch is set
 
 	mu          sync.Mutex // guards the fields below, and all ownTopics and openBatches but sealed ones
 	epoch       wire.Epoch // of this run; 0 until the first Publish
@@ -323,21 +326,12 @@ func (s *sequencer) setRefusal(c cause, err error) {
 	}
 }
 
-// started returns the epoch of this run, or 0 if there is none yet, and why
-// publishing is refused.
-func (s *sequencer) started() (wire.Epoch, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epoch, s.refused
-}
-
-// start sets the epoch of this run, once.
+// start sets the epoch of this run. It is called once, before any event is added.
 func (s *sequencer) start(e wire.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.epoch == 0 {
-		s.epoch = e
-	}
+	s.epoch = e
+	s.begun.Store(true)
 }
 
 // logFailed fails what is open: its numbers follow those of batches that did

@@ -67,7 +67,7 @@ func (d *Driver) notice(n gossip.Notice) {
 	case gossip.NoticeAcked:
 		d.acked(n)
 	case gossip.NoticeEquivocation:
-		d.logger.Warn("an author signed two batches for one place", "author", n.Author.PeerID(), "topic", n.Topic,
+		d.logger.Warn("an author signed two batches for one place", "author", n.Author.PeerID().String(), "topic", n.Topic,
 			"epoch", uint64(n.Mark.Epoch), "sequence", n.Mark.Seq)
 	case gossip.NoticeIdentityInUse:
 		d.logger.Error("another process publishes with this node's key: publishing stops", "topic", n.Topic,
@@ -77,7 +77,7 @@ func (d *Driver) notice(n gossip.Notice) {
 		d.clockNotice(n.Offset)
 	case gossip.NoticeRefused:
 		d.counters.refusedByPeers.Add(1)
-		d.logger.Debug("a peer refused a batch of ours", "peer", n.Peer, "topic", n.Topic, "reason", uint32(n.Reason))
+		d.logger.Debug("a peer refused a batch of ours", "peer", n.Peer.String(), "topic", n.Topic, "reason", uint32(n.Reason))
 	}
 	for i := len(d.watchers) - 1; i >= 0; i-- {
 		w := d.watchers[i]
