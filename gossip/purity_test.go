@@ -38,8 +38,9 @@ var banned = map[string]string{
 	"time.After": "time is an input", "time.AfterFunc": "time is an input", "time.Tick": "time is an input",
 	"time.NewTimer": "time is an input", "time.NewTicker": "time is an input", "time.Sleep": "time is an input",
 	"time.Local": "the zone is the machine's",
-	"fmt.Print":  "output is the caller's", "fmt.Printf": "output is the caller's", "fmt.Println": "output is the caller's",
-	"fmt.Scan": "input is the caller's", "fmt.Scanln": "input is the caller's", "fmt.Scanf": "input is the caller's",
+	"fmt.Print":  "output is the caller's", "fmt.Printf": "output is the caller's",
+	"fmt.Println": "output is the caller's",
+	"fmt.Scan":    "input is the caller's", "fmt.Scanln": "input is the caller's", "fmt.Scanf": "input is the caller's",
 }
 
 // TestPurity holds the core to its contract: the same inputs give the same
