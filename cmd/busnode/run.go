@@ -61,9 +61,6 @@ func (a *app) runNode(ctx context.Context, f *nodeFlags) error {
 
 // serveNode answers commands until ctx is done.
 func serveNode(ctx context.Context, b *bus.Bus, f *nodeFlags, logger *slog.Logger) error {
-	for _, what := range b.Stats().Log.Repaired {
-		logger.Warn("log was damaged", "repair", what)
-	}
 	addrs := filepath.Join(f.data, "addrs")
 	removeQuietly(addrs, logger) // of a process that died: nobody may take it for ours
 	defer removeQuietly(addrs, logger)
@@ -118,7 +115,11 @@ func removeQuietly(path string, logger *slog.Logger) {
 // endNode lets a neighbour have what was published last, for a moment, and
 // closes the bus.
 func endNode(b *bus.Bus, logger *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopFor)
+	wait := stopFor
+	if len(b.Peers()) == 0 {
+		wait = 0 // nobody is there to have it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	err := b.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -196,7 +196,7 @@ func mishap(err error) (*Gap, error) {
 		}, nil
 	}
 	if lag, ok := errors.AsType[*bus.LagError](err); ok {
-		return &Gap{Topic: lag.Topic, Reason: "removed by retention before it was read", Lost: lag.Lost}, nil
+		return &Gap{Topic: lag.Topic, Reason: "gone from the log before it was read", Lost: lag.Lost}, nil
 	}
 	if bad, ok := errors.AsType[*bus.DecodeError](err); ok {
 		id := bad.Event.ID
