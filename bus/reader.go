@@ -40,7 +40,7 @@ type reader struct {
 
 	closing sync.Once
 	done    chan struct{} // closed by close
-	sem     chan struct{} // capacity 1: held by who reads, and guards the fields of the last group
+	turns   turnstile     // held by who reads: guards the fields of the last group
 	wake    chan struct{} // capacity 1: something is in joined
 
 	mu     sync.Mutex // guards the field below
@@ -79,30 +79,11 @@ func newReader(b *Bus, filter string, o subscribeOptions) *reader {
 		from:    o.from,
 		durable: o.durable,
 		done:    make(chan struct{}),
-		sem:     make(chan struct{}, 1),
+		turns:   turnstile{freed: make(chan struct{}, 1)},
 		wake:    make(chan struct{}, 1),
 		topics:  map[string]*cursor{},
 	}
 }
-
-// lock waits for the right to read.
-func (r *reader) lock(ctx context.Context) error {
-	select {
-	case r.sem <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case r.sem <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-r.done:
-		return ErrClosed
-	}
-}
-
-func (r *reader) unlock() { <-r.sem }
 
 // next sets event and place to the next event, or returns a mishap or the end.
 func (r *reader) next(ctx context.Context) error {
@@ -385,7 +366,7 @@ func (r *reader) laterStart(topic string) uint64 {
 	return offset
 }
 
-// add takes in a topic once. The caller holds sem, or is alone.
+// add takes in a topic once. The caller has the turn, or is alone.
 func (r *reader) add(topic string, next uint64) {
 	if r.topics[topic] != nil {
 		return

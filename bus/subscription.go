@@ -116,30 +116,32 @@ func subscribe[T any](ctx context.Context, b *Bus, filter string, codec Codec[T]
 // place of the sequence, which goes on after it. The event then has Topic and the
 // last Offset that the mishap concerns, so that it can be acknowledged. Any other error ends it: [ErrClosed] or
 // ctx's cause.
-func (s *Subscription[T]) Next(ctx context.Context) (Event[T], error) {
+func (s *Subscription[T]) Next(ctx context.Context) (ev Event[T], err error) {
 	r := s.reader
-	if err := r.lock(ctx); err != nil {
-		return Event[T]{}, err
-	}
-	defer r.unlock()
-	return s.next(ctx)
-}
-
-// next is Next without the lock.
-func (s *Subscription[T]) next(ctx context.Context) (ev Event[T], err error) {
-	r := s.reader
-	if err = r.next(ctx); err != nil {
-		ev.Topic, ev.Offset = r.place.topic, r.place.offset
+	if err = r.turns.enter(ctx, r.done); err != nil {
 		return ev, err
 	}
-	fill(&ev, &r.place, &r.event)
-	ev.Value, err = s.codec.Decode(ev.Payload)
+	defer r.turns.leave()
+	err = s.next(ctx, &ev)
+	return ev, err
+}
+
+// next is Next for who has the turn.
+func (s *Subscription[T]) next(ctx context.Context, ev *Event[T]) error {
+	r := s.reader
+	if err := r.next(ctx); err != nil {
+		ev.Topic, ev.Offset = r.place.topic, r.place.offset
+		return err
+	}
+	fill(ev, &r.place, &r.event)
+	value, err := s.codec.Decode(ev.Payload)
 	if err != nil {
 		raw := Event[[]byte]{Value: ev.Payload}
 		fill(&raw, &r.place, &r.event)
-		err = &DecodeError{Event: raw, Count: 1, Err: err}
+		return &DecodeError{Event: raw, Count: 1, Err: err}
 	}
-	return ev, err
+	ev.Value = value
+	return nil
 }
 
 // fill sets all of ev but its Value.

@@ -3,8 +3,47 @@ package bus
 import (
 	"context"
 	"reflect"
+	"sync/atomic"
 	"time"
 )
+
+// turnstile lets one reader through at a time. Passing a free one, as almost
+// always, costs two atomic operations; a channel's lock would show per event.
+type turnstile struct {
+	busy    atomic.Bool
+	waiters atomic.Int32
+	freed   chan struct{} // capacity 1: a waiter may try again
+}
+
+// enter waits for the turn, at most until ctx or the reader is done.
+func (t *turnstile) enter(ctx context.Context, done <-chan struct{}) error {
+	if t.busy.CompareAndSwap(false, true) {
+		return nil
+	}
+	t.waiters.Add(1) // before the next try, so that whoever leaves after it wakes this one
+	defer t.waiters.Add(-1)
+	for !t.busy.CompareAndSwap(false, true) {
+		select {
+		case <-t.freed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-done:
+			return ErrClosed
+		}
+	}
+	return nil
+}
+
+func (t *turnstile) leave() {
+	t.busy.Store(false)
+	if t.waiters.Load() == 0 {
+		return
+	}
+	select {
+	case t.freed <- struct{}{}:
+	default:
+	}
+}
 
 // wait returns when at least one topic is ready, or with why there will be
 // none: no topic is ready now.
