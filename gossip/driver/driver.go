@@ -78,6 +78,7 @@ type Driver struct {
 	mu     sync.Mutex // guards the fields below
 	closed bool
 	over   chan struct{} // closed when Close is done
+	rested chan struct{} // closed when the loop has ended
 	err    error         // of Close
 	last   gossip.Stats  // of the core when the loop ended
 }
@@ -137,6 +138,7 @@ func newDriver(cfg Config) *Driver {
 		waiters: map[heldKey][]*heldQuery{},
 		awaited: map[string]wire.Mark{},
 		over:    make(chan struct{}),
+		rested:  make(chan struct{}),
 	}
 	d.seq = newSequencer(&d.cfg, d.clock, d.journal, &d.counters)
 	d.journal.onFail, d.journal.onRetry = d.logFailed, d.logRetry
@@ -280,6 +282,7 @@ func (d *Driver) end(timer *time.Timer) {
 	d.mu.Lock()
 	d.last = d.core.Stats()
 	d.mu.Unlock()
+	close(d.rested)
 }
 
 // Shutdown refuses new events, waits until all that were published are durable
@@ -299,7 +302,8 @@ func (d *Driver) Shutdown(ctx context.Context) error {
 
 // Close stops the driver: what was published is handed to the log, carriers are
 // closed, goroutines have ended when it returns. It is idempotent. It waits for
-// the log's answers, not for the network.
+// the log's answers, not for the network. The error is a carrier's, or that of
+// an event of [Driver.PublishAsync] that the log did not take.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	first := !d.closed
@@ -310,7 +314,7 @@ func (d *Driver) Close() error {
 		<-d.drained
 		_ = d.seq.settled(context.Background()) // fails with its context alone
 		close(d.stop)
-		err := closeAll(&d.cfg)
+		err := errors.Join(d.seq.takeAsyncErr(), closeAll(&d.cfg))
 		d.ended.Wait()
 		d.journal.wait(nil) // no callback of the log comes after this
 		d.mu.Lock()

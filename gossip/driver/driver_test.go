@@ -156,7 +156,8 @@ func TestStuckPeerStopsNeitherPublishingNorOthers(t *testing.T) {
 		payload := strings.Repeat("x", 4000)
 		begin := time.Now()
 		for i := range 5000 {
-			if _, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: fmt.Appendf(nil, "a-%d %s", i, payload)}); err != nil {
+			ev := wire.Event{Payload: fmt.Appendf(nil, "a-%d %s", i, payload)}
+			if _, err := a.PublishAsync(t.Context(), testTopic, ev); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -182,7 +183,8 @@ func TestFullOutboxLosesNothing(t *testing.T) {
 		b.wantAll(time.Second, map[string]int{"a": 1})
 		payload := strings.Repeat("x", 4000)
 		for i := 1; i < 5001; i++ {
-			if _, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: fmt.Appendf(nil, "a-%d %s", i, payload)}); err != nil {
+			ev := wire.Event{Payload: fmt.Appendf(nil, "a-%d %s", i, payload)}
+			if _, err := a.PublishAsync(t.Context(), testTopic, ev); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -303,9 +305,10 @@ func TestLargeEventsTravelAlone(t *testing.T) {
 		a, b := r.start(1), r.start(2)
 		r.connect(a, b)
 		want := 0
-		for i, size := range []int{10, wire.BatchTargetBytes + 1, 10, wire.EventMaxBytes - 20, wire.BatchTargetBytes - 40, 10} {
-			payload := fmt.Appendf(nil, "a-%d ", i)
-			if _, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: append(payload, make([]byte, size)...)}); err != nil {
+		const target, limit = wire.BatchTargetBytes, wire.EventMaxBytes
+		for i, size := range []int{10, target + 1, 10, limit - 20, target - 40, 10} {
+			ev := wire.Event{Payload: append(fmt.Appendf(nil, "a-%d ", i), make([]byte, size)...)}
+			if _, err := a.PublishAsync(t.Context(), testTopic, ev); err != nil {
 				t.Fatal(err)
 			}
 			want++
@@ -498,7 +501,8 @@ func TestForgedBatchesAreDroppedAndCostTheLink(t *testing.T) {
 		r.net.Connect(id, a.id)
 		<-m.up
 		forged := func(change func(*wire.Header)) *wire.Batch {
-			h := wire.Header{Network: "test", Topic: testTopic, Epoch: 1 << 16, First: 1, Count: 1, Time: wire.TimeOf(time.Now())}
+			now := wire.TimeOf(time.Now())
+			h := wire.Header{Network: "test", Topic: testTopic, Epoch: 1 << 16, First: 1, Count: 1, Time: now}
 			body := wire.AppendEvent(nil, h.Time, &wire.Event{Payload: []byte("x")})
 			change(&h)
 			b, err := wire.Seal(h, body, wire.NewSigner(testKey(98)))
@@ -537,4 +541,25 @@ func TestConfigIsValidated(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
+}
+
+func TestCloseHandsWhatWasPublishedToTheLog(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		a := r.start(1)
+		for i := range 1000 {
+			if _, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: fmt.Appendf(nil, "a-%d", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.stop()
+		if n := a.count(); n != 1000 {
+			t.Errorf("the log holds %d of 1000 events after Close", n)
+		}
+		if s := a.Stats(); s.Published != 1000 {
+			t.Errorf("%d events were counted", s.Published)
+		}
+		if err := a.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -99,7 +99,8 @@ func TestDiskFullStopsPublishingAndResumes(t *testing.T) {
 
 		log.set(fmt.Errorf("test: %w", eventlog.ErrFull))
 		for range 20 {
-			if _, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: []byte("a-999")}); err != nil && !errors.Is(err, eventlog.ErrFull) {
+			_, err := a.PublishAsync(t.Context(), testTopic, wire.Event{Payload: []byte("a-999")})
+			if err != nil && !errors.Is(err, eventlog.ErrFull) {
 				t.Fatalf("PublishAsync: %v", err)
 			}
 		}
@@ -110,7 +111,8 @@ func TestDiskFullStopsPublishingAndResumes(t *testing.T) {
 			t.Errorf("Flush again: %v", err)
 		}
 		for range 5 {
-			if _, err := a.Publish(t.Context(), testTopic, wire.Event{Payload: []byte("a-999")}); !errors.Is(err, eventlog.ErrFull) {
+			_, err := a.Publish(t.Context(), testTopic, wire.Event{Payload: []byte("a-999")})
+			if !errors.Is(err, eventlog.ErrFull) {
 				t.Errorf("Publish: %v, want ErrFull", err)
 			}
 			b.publish("b", b.countOf("b"), 10)

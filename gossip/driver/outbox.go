@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/busnode/busnode/gossip"
 	"github.com/busnode/busnode/gossip/carrier"
@@ -49,6 +50,9 @@ type parcel struct {
 	batch   *wire.Batch // nil: to be read from the log
 	size    int
 }
+
+// linkDownWait is how long LinkDown may take to follow a failed Send (a guess).
+const linkDownWait = 5 * time.Second
 
 // unknownSize is what a batch counts whose bytes are not at hand (a guess).
 const unknownSize = 64 << 10
@@ -234,8 +238,14 @@ func (f *outFrame) flush() {
 	default:
 		o.d.counters.sendFailed.Add(1)
 		if errors.Is(err, carrier.ErrNoLink) || errors.Is(err, carrier.ErrClosed) {
-			<-o.ctx.Done() // word of it is on its way
-			break
+			// Word of it is on its way. A carrier that does not send any shall not
+			// mute the link for good.
+			timer := time.NewTimer(linkDownWait)
+			defer timer.Stop()
+			select {
+			case <-o.ctx.Done():
+			case <-timer.C:
+			}
 		}
 		if len(f.ids) > 0 {
 			o.d.reports.add(sendFailed{o.to, o.lane, f.ids})

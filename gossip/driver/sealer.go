@@ -157,3 +157,30 @@ func (s *sequencer) drain(err error) {
 	}
 	s.nudge()
 }
+
+// logFailed fails what is open: its numbers follow those of batches that did
+// not get into the log.
+func (s *sequencer) logFailed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setRefusal(causeLog, err)
+	for _, t := range s.topics {
+		if b := t.detach(); b != nil {
+			s.settle(b, err)
+		}
+	}
+}
+
+// logRetry lets publishing go on. Nothing is under way: each topic goes on
+// after the last batch that was written, and the numbers of those that were
+// not are given out anew, for no such batch left the node.
+func (s *sequencer) logRetry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.topics {
+		if t.open == nil {
+			t.next, t.prev = t.writtenNext, t.writtenPrev
+		}
+	}
+	s.setRefusal(causeLog, nil)
+}

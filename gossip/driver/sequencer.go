@@ -161,7 +161,9 @@ type added struct {
 }
 
 // addOne is add for one event, without its allocations.
-func (s *sequencer) addOne(ctx context.Context, topic string, ev *wire.Event, wait bool) (wire.EventID, *openBatch, error) {
+func (s *sequencer) addOne(ctx context.Context, topic string, ev *wire.Event, wait bool) (
+	wire.EventID, *openBatch, error,
+) {
 	for {
 		s.mu.Lock()
 		t, err := s.admit(topic)
@@ -332,33 +334,6 @@ func (s *sequencer) start(e wire.Epoch) {
 	defer s.mu.Unlock()
 	s.epoch = e
 	s.begun.Store(true)
-}
-
-// logFailed fails what is open: its numbers follow those of batches that did
-// not get into the log.
-func (s *sequencer) logFailed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.setRefusal(causeLog, err)
-	for _, t := range s.topics {
-		if b := t.detach(); b != nil {
-			s.settle(b, err)
-		}
-	}
-}
-
-// logRetry lets publishing go on. Nothing is under way: each topic goes on
-// after the last batch that was written, and the numbers of those that were
-// not are given out anew, for no such batch left the node.
-func (s *sequencer) logRetry() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, t := range s.topics {
-		if t.open == nil {
-			t.next, t.prev = t.writtenNext, t.writtenPrev
-		}
-	}
-	s.setRefusal(causeLog, nil)
 }
 
 // settle ends a batch's life. s.mu is held.

@@ -62,6 +62,7 @@ func (d *Driver) Stats() Stats {
 	reply := make(chan gossip.Stats, 1)
 	core, err := ask(context.Background(), d, coreStatsQuery{reply}, reply)
 	if err != nil {
+		<-d.rested
 		d.mu.Lock()
 		core = d.last
 		d.mu.Unlock()

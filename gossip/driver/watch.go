@@ -77,7 +77,8 @@ func (d *Driver) notice(n gossip.Notice) {
 		d.clockNotice(n.Offset)
 	case gossip.NoticeRefused:
 		d.counters.refusedByPeers.Add(1)
-		d.logger.Debug("a peer refused a batch of ours", "peer", n.Peer.String(), "topic", n.Topic, "reason", uint32(n.Reason))
+		d.logger.Debug("a peer refused a batch of ours", "peer", n.Peer.String(), "topic", n.Topic,
+			"reason", uint32(n.Reason))
 	}
 	for i := len(d.watchers) - 1; i >= 0; i-- {
 		w := d.watchers[i]
