@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	handshakesMax = 64 // that others have under way with us
-	refusedMin    = time.Second
-	refusedMax    = time.Minute
-	refusalsMax   = 1024 // peers remembered
+	handshakesMax       = 64 // that others have under way with us
+	handshakesOfPeerMax = 4
+	refusedMin          = time.Second
+	refusedMax          = time.Minute
+	refusalsMax         = 1024 // peers remembered
 )
 
 // Stats counts what the carrier refused and gave up.
@@ -54,14 +55,12 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 		_ = s.ResetWithError(network.StreamGated) // the stream is given up either way
 		return
 	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	default:
+	if !c.slots.take(p) {
 		c.counter.handshakesRefused.Add(1)
 		_ = s.ResetWithError(network.StreamRateLimited) // as above
 		return
 	}
+	defer c.slots.release(p)
 	h := handshake{
 		secret: c.cfg.Secret, protocol: string(protocols[lane]), initiator: p, responder: c.cfg.Host.ID(),
 	}
@@ -88,6 +87,36 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 	c.refused.clear(p)
 	if !c.adopt(p, &inbound{lane, s}) {
 		_ = s.Reset() // as above
+	}
+}
+
+// slots limits the handshakes under way, in all and for each peer.
+type slots struct {
+	mu     sync.Mutex // guards the fields below
+	taken  int
+	ofPeer map[peer.ID]int
+}
+
+func (s *slots) take(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken >= handshakesMax || s.ofPeer[p] >= handshakesOfPeerMax {
+		return false
+	}
+	if s.ofPeer == nil {
+		s.ofPeer = make(map[peer.ID]int)
+	}
+	s.taken++
+	s.ofPeer[p]++
+	return true
+}
+
+func (s *slots) release(p peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
+	if s.ofPeer[p]--; s.ofPeer[p] == 0 {
+		delete(s.ofPeer, p)
 	}
 }
 

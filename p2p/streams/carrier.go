@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ type Carrier struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	handler carrier.Handler // constant after Start
-	slots   chan struct{}   // one for each handshake that others may have under way
+	slots   slots
 	refused refusals
 	counter counters
 
@@ -91,8 +92,7 @@ func New(cfg Config) *Carrier {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Carrier{
 		cfg: cfg, log: cfg.Logger.With("component", "streams"), born: time.Now(),
-		ctx: ctx, cancel: cancel, slots: make(chan struct{}, handshakesMax),
-		neighbours: make(map[peer.ID]*neighbour),
+		ctx: ctx, cancel: cancel, neighbours: make(map[peer.ID]*neighbour),
 	}
 }
 
@@ -169,10 +169,18 @@ func (c *Carrier) connected(_ network.Network, conn network.Conn) {
 	if n == nil {
 		return
 	}
-	if l := n.link.Load(); l != nil && l.info.Path == carrier.PathRelayed && pathOf(conn) != carrier.PathRelayed {
+	if l := n.link.Load(); l != nil && c.outdated(l.conn) {
 		l.fail(errPath)
 	}
 	signal(n.wake)
+}
+
+// outdated reports whether the connection is relayed although there is a direct one.
+func (c *Carrier) outdated(conn network.Conn) bool {
+	return pathOf(conn) == carrier.PathRelayed &&
+		slices.ContainsFunc(c.cfg.Host.Network().ConnsToPeer(conn.RemotePeer()), func(other network.Conn) bool {
+			return pathOf(other) != carrier.PathRelayed && !other.IsClosed()
+		})
 }
 
 func (c *Carrier) disconnected(_ network.Network, conn network.Conn) {

@@ -35,6 +35,9 @@ func (c *Carrier) watch() {
 			if sincePing >= pingEvery {
 				l.sendPing()
 			}
+			if c.outdated(l.conn) { // it appeared while the link came up
+				l.fail(errPath)
+			}
 			if sinceKeepalive >= c.cfg.KeepaliveEvery {
 				l.news.keepAlive()
 			}

@@ -158,6 +158,11 @@ func (n *neighbour) tryLink(ctx context.Context) error {
 		n.c.abandon(out)
 		return errOneWay
 	}
+	if n.c.outdated(out.Conn()) {
+		n.c.abandon(out)
+		n.c.abandon(in)
+		return errPath
+	}
 	return newLink(n, out, in).run(ctx)
 }
 
