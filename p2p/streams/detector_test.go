@@ -29,7 +29,7 @@ type handler struct {
 }
 
 func newHandler() *handler {
-	return &handler{ups: make(chan carrier.Link, 16), downs: make(chan error, 16), frames: make(chan []byte, 16)}
+	return &handler{ups: make(chan carrier.Link, 16), downs: make(chan error, 16), frames: make(chan []byte, 4096)}
 }
 
 func (h *handler) LinkUp(l carrier.Link)                { h.ups <- l }
