@@ -25,21 +25,25 @@ const (
 type beatState struct {
 	heard   bool
 	offset  time.Duration // its clock minus ours, at the newest heartbeat
-	stale   Time          // when the digests last differed for the first time; 0: they agreed since
-	soon    Time          // when a heartbeat outside the turn is due; 0: none
+	stale   Time          // when the digests last differed for the first time; Never: they agreed since
+	soon    Time          // when a heartbeat outside the turn is due; Never: none
 	replied Time
 	backoff backoff
 	window  Time // of answers
 	answers int
 }
 
-// beat sends a heartbeat to one peer with a topic in common.
+// beat sends a heartbeat to one peer with a topic in common; if there is none,
+// to any, so that a node that only publishes learns how its clock stands.
 func (c *Core) beat() {
 	var candidates []*peer
 	for _, p := range c.peerList {
 		if p.hasCommon() {
 			candidates = append(candidates, p)
 		}
+	}
+	if len(candidates) == 0 {
+		candidates = c.peerList
 	}
 	if len(candidates) > 0 {
 		c.sendBeat(candidates[c.rngPeers.IntN(len(candidates))], c.floor(), c.cut())
@@ -59,7 +63,7 @@ func (p *peer) hasCommon() bool {
 // after a repair, to see that all is well.
 func (c *Core) beatSoon(p *peer, delay time.Duration) {
 	at := c.now.Add(delay)
-	if p.beat.soon != 0 && p.beat.soon <= at {
+	if p.beat.soon <= at {
 		return
 	}
 	p.beat.soon = at
@@ -70,10 +74,10 @@ type beatTimer struct{ p *peer }
 
 func (t beatTimer) due(c *Core) {
 	b := &t.p.beat
-	if t.p.down || b.soon == 0 || b.soon > c.now {
+	if t.p.down || b.soon > c.now {
 		return
 	}
-	b.soon = 0
+	b.soon = Never
 	if t.p.hasCommon() {
 		c.sendBeat(t.p, c.floor(), c.cut())
 	}
@@ -112,6 +116,10 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 	b := &p.beat
 	b.heard, b.offset = true, time.Duration(m.Wall-c.wall)
 	c.judgeClock()
+	if !p.hasCommon() {
+		c.answerClock(p)
+		return
+	}
 	floor, cut := max(m.Floor, c.floor()), min(m.Cut, c.cut())
 	if floor != m.Floor || cut != m.Cut {
 		// The lower cut and the higher floor are what both can compare under.
@@ -123,18 +131,27 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 	}
 	tree := c.commonTree(p, floor, cut)
 	if uint64(tree.Root()) == m.Digest {
-		b.stale = 0
+		b.stale = Never
 		return
 	}
 	c.stats.HeartbeatsStale++
-	if b.stale == 0 || c.now > b.stale.Add(3*c.cfg.HeartbeatInterval) {
+	if b.stale == Never || c.now > b.stale.Add(3*c.cfg.HeartbeatInterval) {
 		b.stale = c.now
 		c.beatSoon(p, beatAgainDelay)
 		return
 	}
-	b.stale = 0
+	b.stale = Never
 	if b.backoff.begin(c.now, descentMax) {
 		c.send(p, Repair, &wire.TopicDigests{Floor: floor, Cut: cut, Nodes: tree.Expand(0, 0)})
+	}
+}
+
+// answerClock tells a peer with which nothing is to be compared how our clock
+// stands, now and then.
+func (c *Core) answerClock(p *peer) {
+	if c.now >= p.beat.replied.Add(c.cfg.HeartbeatInterval) {
+		p.beat.replied = c.now
+		c.sendBeat(p, c.floor(), c.cut())
 	}
 }
 

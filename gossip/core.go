@@ -148,7 +148,10 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 // up already is taken down first.
 func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	c.PeerDown(id)
-	p := &peer{id: id, info: info, plain: map[string]struct{}{}, wants: map[uint32]*want{}}
+	p := &peer{
+		id: id, info: info, plain: map[string]struct{}{}, wants: map[uint32]*want{},
+		beat: beatState{stale: Never, soon: Never},
+	}
 	p.author, p.hasAuthor = wire.AuthorOf(id)
 	c.peers[id] = p
 	i, _ := slices.BinarySearchFunc(c.peerList, id, func(p *peer, id wire.PeerID) int {

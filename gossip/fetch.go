@@ -9,10 +9,10 @@ import (
 // fetchState is the repair of one author's missing stretch. At most one want
 // for it is outstanding, whoever claims it.
 type fetchState struct {
-	at       Time  // when it is due; 0: not scheduled
+	at       Time  // when it is due; Never: not scheduled
 	want     *want // outstanding; nil: none
 	queued   bool  // waits in Core.fetchQueue until a peer has room
-	deferred Time  // since when it waits for the topic's lack list; 0: it does not
+	deferred Time  // since when it waits for the topic's lack list; Never: it does not
 }
 
 // want is a request that was sent and not yet ended.
@@ -39,7 +39,7 @@ func (c *Core) fetchSoon(a *author, delay time.Duration) {
 		return
 	}
 	at := c.now.Add(delay)
-	if a.fetch.at != 0 && a.fetch.at <= at {
+	if a.fetch.at <= at {
 		return
 	}
 	a.fetch.at = at
@@ -49,8 +49,8 @@ func (c *Core) fetchSoon(a *author, delay time.Duration) {
 type fetchTimer struct{ a *author }
 
 func (t fetchTimer) due(c *Core) {
-	if f := &t.a.fetch; f.at != 0 && f.at <= c.now {
-		f.at = 0
+	if f := &t.a.fetch; f.at <= c.now {
+		f.at = Never
 		c.fetch(t.a)
 	}
 }
@@ -59,7 +59,7 @@ func (t fetchTimer) due(c *Core) {
 func (c *Core) fetch(a *author) {
 	after, upto, ok := a.missing()
 	if !ok || !a.topic.interested || a.fetch.want != nil {
-		a.fetch.deferred = 0
+		a.fetch.deferred = Never
 		return
 	}
 	if c.unwritable {
@@ -86,10 +86,10 @@ func (c *Core) fetch(a *author) {
 // twice. It does not wait for long.
 func (c *Core) deferToLack(a *author) bool {
 	if a.topic.lack.found == 0 {
-		a.fetch.deferred = 0
+		a.fetch.deferred = Never
 		return false
 	}
-	if a.fetch.deferred == 0 {
+	if a.fetch.deferred == Never {
 		a.fetch.deferred = c.now
 	}
 	if c.now >= a.fetch.deferred.Add(time.Second) {
@@ -136,7 +136,7 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	w := c.newWant(p)
 	w.author = a
 	a.topic.fetching++
-	a.fetch.want, a.fetch.deferred, a.gapFrom = w, 0, Never
+	a.fetch.want, a.fetch.deferred, a.gapFrom = w, Never, Never
 	c.strategy.missed(a, p)
 	c.send(p, Repair, &wire.Want{
 		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto, MaxBytes: c.askBytes(p),

@@ -86,8 +86,6 @@ type linkMemory struct {
 	newest, oldest *author
 }
 
-func (m *linkMemory) len() int { return m.n }
-
 // remember puts a in front; it reports whether another was forgotten for it.
 func (m *linkMemory) remember(a *author) bool {
 	if a.lru.in {

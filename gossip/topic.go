@@ -98,7 +98,7 @@ type author struct {
 func (c *Core) authorOf(t *topic, key wire.Author) *author {
 	a := t.authors[key]
 	if a == nil {
-		a = &author{topic: t, key: key, gapFrom: Never}
+		a = &author{topic: t, key: key, gapFrom: Never, fetch: fetchState{at: Never, deferred: Never}}
 		t.authors[key] = a
 		t.authorList = append(t.authorList, a)
 		c.authors++
