@@ -70,7 +70,7 @@ func (n *Network) settle(p *memoryPair) {
 // reasonApart says why the pair has no link, or nil if it has. n.mu is held.
 func (n *Network) reasonApart(p *memoryPair, a, b *memoryCarrier) error {
 	switch {
-	case a == nil || b == nil:
+	case a == nil || b == nil || a == b:
 		return ErrClosed
 	case !p.want || p.refused > 0:
 		return errDisconnected
