@@ -176,7 +176,7 @@ func (b *bench) openNode(ctx context.Context, dir, name string, opts ...bus.Opti
 
 func (b *bench) close() error {
 	var errs []error
-	for _, node := range []*bus.Bus{b.from, b.to} {
+	for _, node := range []*bus.Bus{b.to, b.from} { // the one that dials first, or it would miss the other
 		if node != nil {
 			errs = append(errs, node.Close())
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -41,8 +42,14 @@ func (d *demo) publishOn(ctx context.Context, n *demoProcess, events int) error 
 	}
 	var ids []api.EventID
 	_, err := n.client.Publish(ctx, api.PublishRequest{Topic: demoTopic, IDs: true}, bytes.NewReader(body),
-		func(batch []api.EventID) error {
-			ids = append(ids, batch...)
+		func(lines []byte) error {
+			for line := range bytes.Lines(lines) {
+				var id api.EventID
+				if err := json.Unmarshal(line, &id); err != nil {
+					return err
+				}
+				ids = append(ids, id)
+			}
 			return nil
 		})
 	if err != nil {

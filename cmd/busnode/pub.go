@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -133,7 +135,7 @@ func (f *pubFlags) waitUntilHeld(ctx context.Context, s *session, published api.
 
 // send publishes what src gives, at the given rate.
 func send(
-	ctx context.Context, s *session, r api.PublishRequest, src source, rate *quantity.Rate, ids func([]api.EventID) error,
+	ctx context.Context, s *session, r api.PublishRequest, src source, rate *quantity.Rate, ids func(lines []byte) error,
 ) (api.Published, error) {
 	in, out := io.Pipe()
 	feeding, cancel := context.WithCancel(ctx)
@@ -156,9 +158,9 @@ func send(
 func feed(ctx context.Context, w *bufio.Writer, src source, rate *quantity.Rate) error {
 	start := time.Now()
 	var line []byte
-	var bytes int64
+	var sent int64
 	for n := 0; ; n++ {
-		wait := time.Until(start.Add(rate.At(n, bytes)))
+		wait := time.Until(start.Add(rate.At(n, sent)))
 		if wait > 0 || src.blocks() {
 			if err := w.Flush(); err != nil {
 				return err
@@ -178,7 +180,7 @@ func feed(ctx context.Context, w *bufio.Writer, src source, rate *quantity.Rate)
 			}
 			return errors.Join(w.Flush(), err)
 		}
-		bytes += int64(len(payload))
+		sent += int64(len(payload))
 		line = api.AppendPublication(line[:0], &api.Publication{Payload: payload})
 		if _, err := w.Write(line); err != nil {
 			return err
@@ -186,23 +188,18 @@ func feed(ctx context.Context, w *bufio.Writer, src source, rate *quantity.Rate)
 	}
 }
 
-// idPrinter writes the IDs of published events.
+// idPrinter writes the lines of IDs of published events.
 type idPrinter struct {
-	app *app
-	all []api.EventID
-	buf []byte
+	app   *app
+	lines []byte // until the end, for one document
 }
 
-func (p *idPrinter) print(ids []api.EventID) error {
+func (p *idPrinter) print(lines []byte) error {
 	if p.app.output == outputJSON {
-		p.all = append(p.all, ids...)
+		p.lines = append(p.lines, lines...)
 		return nil
 	}
-	p.buf = p.buf[:0]
-	for _, id := range ids {
-		p.buf = api.AppendID(p.buf, id)
-	}
-	_, err := p.app.stdout.Write(p.buf)
+	_, err := p.app.stdout.Write(lines)
 	return err
 }
 
@@ -210,5 +207,9 @@ func (p *idPrinter) end() error {
 	if p.app.output != outputJSON {
 		return nil
 	}
-	return printJSON(p.app.stdout, append([]api.EventID{}, p.all...), outputJSON)
+	ids := []json.RawMessage{}
+	for line := range bytes.Lines(p.lines) {
+		ids = append(ids, line)
+	}
+	return printJSON(p.app.stdout, ids, outputJSON)
 }

@@ -173,19 +173,22 @@ func (p *linePrinter) add(line []byte) error {
 		p.out = append(append(p.out, '\n', ' ', ' '), line...)
 		return nil
 	}
+	if p.app.output == outputRaw && !gap {
+		payload, err := api.Payload(line)
+		p.out = append(p.out, payload...)
+		return err
+	}
 	l, err := api.ParseLine(line)
 	if err != nil {
 		return err
 	}
 	switch {
-	case p.app.output == outputText && gap:
-		p.out = appendGapText(p.out, l.Gap)
-	case p.app.output == outputText:
+	case !gap:
 		p.out = appendEventText(p.out, l.Event)
-	case gap:
-		fmt.Fprintf(p.app.stderr, "%s", appendGapText(nil, l.Gap))
+	case p.app.output == outputText:
+		p.out = appendGapText(p.out, l.Gap)
 	default:
-		p.out = append(p.out, l.Event.Payload...)
+		fmt.Fprintf(p.app.stderr, "%s", appendGapText(nil, l.Gap))
 	}
 	return nil
 }

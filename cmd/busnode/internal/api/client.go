@@ -136,12 +136,12 @@ type PublishRequest struct {
 }
 
 // Publish publishes the events whose lines (see AppendPublication) events
-// gives, and calls ids with the IDs that come back, once their events are held
-// by the node; it may keep none of the slice. It returns how many events the
-// node holds and the ID of the last, also when it fails: what was published
-// before an error stays published.
+// gives, and calls ids with lines of EventID, as they come back once their
+// events are held by the node; they are valid during the call. It returns how many
+// events the node holds and the ID of the last, also when it fails: what was
+// published before an error stays published.
 func (c *Client) Publish(
-	ctx context.Context, r PublishRequest, events io.Reader, ids func([]EventID) error,
+	ctx context.Context, r PublishRequest, events io.Reader, ids func(lines []byte) error,
 ) (Published, error) {
 	q := url.Values{"topic": {r.Topic}}
 	if r.Key != nil {
@@ -157,35 +157,38 @@ func (c *Client) Publish(
 	}
 	defer resp.Body.Close()
 	in := bufio.NewReaderSize(resp.Body, 64<<10)
-	var batch []EventID
+	var lines []byte
 	for {
 		line, err := in.ReadSlice('\n')
 		if err != nil {
 			return Published{}, streamEnd(ctx, err)
 		}
-		var l struct {
-			EventID
-			publishEnd
+		isID := bytes.HasPrefix(line, idPrefix)
+		if isID {
+			lines = append(lines, line...)
 		}
-		if err := json.Unmarshal(line, &l); err != nil {
-			return Published{}, fmt.Errorf("answer of the node: %w", err)
-		}
-		if l.Topic != "" {
-			batch = append(batch, l.EventID)
-		}
-		if len(batch) > 0 && (l.Topic == "" || in.Buffered() == 0) {
-			if err := ids(batch); err != nil {
+		if len(lines) > 0 && (!isID || in.Buffered() == 0) {
+			if err := ids(lines); err != nil {
 				return Published{}, err
 			}
-			batch = batch[:0]
+			lines = lines[:0]
 		}
-		switch {
-		case l.Error != nil:
-			return l.Published, l.Error
-		case l.Topic == "":
-			return l.Published, nil
+		if !isID {
+			return publishResult(line)
 		}
 	}
+}
+
+// publishResult reads the last line of a publish stream.
+func publishResult(line []byte) (Published, error) {
+	var end publishEnd
+	if err := json.Unmarshal(line, &end); err != nil {
+		return Published{}, fmt.Errorf("answer of the node: %w", err)
+	}
+	if end.Error != nil {
+		return end.Published, end.Error
+	}
+	return end.Published, nil
 }
 
 // streamEnd explains why a stream ended before its last line.
@@ -231,6 +234,7 @@ func (c *Client) Subscribe(ctx context.Context, r SubscribeRequest) (*Lines, err
 }
 
 var (
+	idPrefix    = []byte(`{"topic":`)
 	gapPrefix   = []byte(`{"gap":`)
 	errorPrefix = []byte(`{"error":`)
 )

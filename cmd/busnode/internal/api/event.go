@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -323,3 +324,29 @@ func ParseLine(b []byte) (Line, error) {
 		Key: l.key(), Headers: l.Headers, Payload: l.payload(), Late: l.Late,
 	}}, nil
 }
+
+var (
+	payloadField = []byte(`,"payload":"`)
+	lateField    = []byte(`,"late":true`)
+)
+
+// Payload returns the payload of an event's line, which it may alias. Of text
+// without escapes it finds the place and parses nothing: no string within the line
+// can hold an unescaped quote, and no field with text follows the payload.
+func Payload(line []byte) ([]byte, error) {
+	line = bytes.TrimSuffix(line, []byte("\n"))
+	if i := bytes.LastIndex(line, payloadField); i >= 0 {
+		text := bytes.TrimSuffix(line[i+len(payloadField):], []byte("}"))
+		text, ok := bytes.CutSuffix(bytes.TrimSuffix(text, lateField), []byte{'"'})
+		if ok && bytes.IndexByte(text, '\\') < 0 && bytes.IndexByte(text, '"') < 0 {
+			return text, nil
+		}
+	}
+	l, err := ParseLine(line)
+	if err != nil || l.Event == nil {
+		return nil, cmp.Or(err, errNoEvent)
+	}
+	return l.Event.Payload, nil
+}
+
+var errNoEvent = errors.New("line of a subscription: no event")

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -32,7 +33,7 @@ func TestAppendEvent(t *testing.T) {
 }
 
 var (
-	contents = rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }))
+	contents = rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(`x","late":true}`)), rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }))
 	keys     = rapid.OneOf(contents, rapid.Just[[]byte](nil))
 )
 
@@ -40,7 +41,7 @@ var (
 // object gives them back.
 func drawHeaders(t *rapid.T) []Header {
 	var hs []Header
-	for _, name := range []string{"c", "b\"", "a"} {
+	for _, name := range []string{"payload", "b\"", "late"} {
 		for range rapid.IntRange(0, 2).Draw(t, "values") {
 			hs = append(hs, Header{name, contents.Draw(t, "value")})
 		}
@@ -73,6 +74,9 @@ func TestEventLinesComeBack(t *testing.T) {
 		}
 		if (got.Event.Key == nil) != (e.Key == nil) {
 			t.Fatalf("key %v came back as %v", e.Key, got.Event.Key)
+		}
+		if p, err := Payload(line); err != nil || !bytes.Equal(p, e.Payload) {
+			t.Fatalf("payload %q, %v from %q", p, err, line)
 		}
 	})
 }
