@@ -24,8 +24,7 @@ type Bus struct {
 	cursors *cursorWriter
 	authors *authorNames
 	topics  *topicBook
-	life    context.Context // ends with Close; the contexts of callers are never kept
-	end     context.CancelFunc
+	done    chan struct{}  // closed when Close begins
 	running sync.WaitGroup // goroutines of the bus
 
 	shutting sync.Once
@@ -57,10 +56,10 @@ func Open(ctx context.Context, opts ...Option) (*Bus, error) {
 		opts:     o,
 		authors:  newAuthorNames(),
 		topics:   newTopicBook(),
+		done:     make(chan struct{}),
 		readers:  map[*reader]struct{}{},
 		durables: map[string]struct{}{},
 	}
-	b.life, b.end = context.WithCancel(context.Background())
 	if err := b.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("bus: open: %w", translate(err)), b.Close())
 	}
@@ -162,7 +161,7 @@ func (b *Bus) Close() error {
 
 // close ends the parts from the top down, those that start has built.
 func (b *Bus) close() error {
-	b.end()
+	close(b.done)
 	for _, r := range b.openReaders() {
 		r.close()
 	}
@@ -186,7 +185,14 @@ func (b *Bus) close() error {
 	return errors.Join(errs...)
 }
 
-func (b *Bus) isClosed() bool { return b.life.Err() != nil }
+func (b *Bus) isClosed() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
 
 func (b *Bus) openReaders() []*reader {
 	b.mu.Lock()
@@ -288,9 +294,9 @@ func (b *Bus) closed(r *reader) {
 // followTopics learns of topics that become known, until the bus is closed.
 func (b *Bus) followTopics() {
 	for {
-		notices, err := b.driver.Watch(b.life)
+		notices, err := b.driver.Watch(context.Background())
 		if err != nil {
-			return // the driver is closed
+			return // the driver is closed, as it is when notices end for good
 		}
 		for _, t := range b.log.Topics() {
 			b.topics.learn(t.Name)
@@ -305,15 +311,8 @@ func (b *Bus) followTopics() {
 				b.topics.learn(n.Topic)
 			}
 		}
-		if b.isClosed() {
-			return
-		}
 	}
 }
 
 // damaged asks for a batch that the log lost to be fetched again.
-func (b *Bus) damaged(id wire.BatchID) {
-	if d, ok := any(b.driver).(interface{ Lost(wire.BatchID) }); ok {
-		d.Lost(id)
-	}
-}
+func (b *Bus) damaged(id wire.BatchID) { b.driver.Lost(id) }

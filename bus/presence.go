@@ -21,10 +21,8 @@ type Presence struct {
 // A slow reader may miss that a peer left and came back, never the state after it.
 func (b *Bus) Watch(ctx context.Context) iter.Seq2[Presence, error] {
 	return func(yield func(Presence, error) bool) {
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		stop := context.AfterFunc(b.life, func() { cancel(ErrClosed) })
-		defer stop()
+		ctx, cancel := context.WithCancel(ctx) // ends the driver's watch when the loop is left
+		defer cancel()
 		w := watch{bus: b, yield: yield, up: map[presenceKey]bool{}}
 		err := w.run(ctx)
 		if err != nil && !errors.Is(err, errLeft) {
