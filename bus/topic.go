@@ -31,7 +31,9 @@ type Topic[T any] struct {
 }
 
 // TopicOf returns the topic of that name. It is a function because Go has no
-// generic methods. The error wraps [ErrTopic] or [ErrConfig].
+// generic methods. Peers that are interested in the topic learn that this node
+// may publish on it, and this node of them: see [Topic.Peers]. The error wraps
+// [ErrTopic], [ErrConfig] or [ErrClosed].
 func TopicOf[T any](b *Bus, name string, codec Codec[T]) (Topic[T], error) {
 	if err := ValidTopic(name); err != nil {
 		return Topic[T]{}, err
@@ -40,6 +42,9 @@ func TopicOf[T any](b *Bus, name string, codec Codec[T]) (Topic[T], error) {
 		return Topic[T]{}, configError("topic %q: nil codec", name)
 	}
 	b.topics.learn(name)
+	if err := b.driver.Announce(name); err != nil {
+		return Topic[T]{}, translate(err)
+	}
 	return Topic[T]{b, name, codec}, nil
 }
 

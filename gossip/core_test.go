@@ -25,7 +25,8 @@ func TestTwoNodesGetEachOthersEvents(t *testing.T) {
 
 func TestEventsCrossAChain(t *testing.T) {
 	n := newNetwork(t, 2)
-	a, b, c := n.add("a", testConfig()).interest(">"), n.add("b", testConfig()).interest(">"), n.add("c", testConfig()).interest(">")
+	a, b := n.add("a", testConfig()).interest(">"), n.add("b", testConfig()).interest(">")
+	c := n.add("c", testConfig()).interest(">")
 	n.connect(a, b)
 	n.connect(b, c)
 	n.run(time.Second)

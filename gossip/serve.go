@@ -70,18 +70,35 @@ func (c *Core) receiveWant(p *peer, m *wire.Want) {
 	c.send(p, Repair, &wire.Served{ID: m.ID, More: more})
 }
 
+// resumeMaxBytes bounds what is pushed at once to a peer that was behind, to
+// close the rest of the distance.
+const resumeMaxBytes = 512 << 10
+
 // resume lets batches be pushed again to a peer that was behind, once an
-// answer brings it up to what was published.
+// answer brings it up to what it asked for. What was published meanwhile is
+// pushed, so that a steady stream does not keep the link in repair; if that is
+// much, the peer is told how much more there is and asks again.
 func (c *Core) resume(a *author, p *peer, upto wire.Mark, more bool) {
 	l := c.linkTo(a, p)
 	if !l.suspended || more {
 		return
 	}
-	if upto.Compare(a.held) >= 0 {
-		l.suspended = false
+	rest := a.batches[a.search(wire.Mark{Epoch: upto.Epoch, Seq: upto.Seq + 1}):]
+	bytes := 0
+	for _, e := range rest {
+		bytes += int(e.size)
+	}
+	if bytes > resumeMaxBytes {
+		l.told = wire.Mark{}
+		c.touchHead(a)
 		return
 	}
-	c.touchHead(a) // it does not know how much more there is
+	l.suspended = false
+	for _, e := range rest {
+		if e.state == held {
+			c.sendBatch(p, News, e.id)
+		}
+	}
 }
 
 func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {

@@ -114,6 +114,23 @@ func (d *Driver) postInterest(filter string, add bool) error {
 	return nil
 }
 
+// Announce makes the topic known to peers that are interested in it before
+// anything is published on it. It does not wait. The error wraps
+// [wire.ErrTopic] or [ErrClosed].
+func (d *Driver) Announce(topic string) error {
+	if err := wire.ValidTopic(topic); err != nil {
+		return err
+	}
+	if !d.post(announce{topic}) {
+		return ErrClosed
+	}
+	return nil
+}
+
+type announce struct{ topic string }
+
+func (in announce) apply(d *Driver) { d.core.Announce(in.topic) }
+
 // begin asks for the epoch of this run to be chosen, at the first Publish and
 // not before, so that what peers told since the start counts too.
 type begin struct{ reply chan struct{} }

@@ -1,5 +1,3 @@
-//go:build mdns
-
 package discovery
 
 import (
