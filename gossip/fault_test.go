@@ -167,7 +167,8 @@ func TestDatesOutsideTheWindowAreRefused(t *testing.T) {
 
 func TestAFullLogLosesNothing(t *testing.T) {
 	n := newNetwork(t, 25)
-	a, b, c := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x"), n.add("c", testConfig()).interest("x")
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	c := n.add("c", testConfig()).interest("x")
 	n.connect(a, b)
 	n.connect(b, c)
 	n.run(time.Second)

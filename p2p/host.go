@@ -46,7 +46,7 @@ type Host struct {
 	keeper  *discovery.Keeper
 	changed chan struct{} // the addresses have changed
 
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // the host's own, ended by Close
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	closeOnce sync.Once

@@ -29,7 +29,7 @@ type outbox struct {
 	carrier  carrier.Carrier
 	mtu      int
 	maxBytes int             // of pushes
-	ctx      context.Context // of this link
+	ctx      context.Context //nolint:containedctx // of this link, made here and ended by cancel
 	cancel   context.CancelCauseFunc
 	wake     chan struct{} // capacity 1: the queue is not empty
 	before   *outbox       // of the link's last life: it may still be in Send; nil: none

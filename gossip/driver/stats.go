@@ -102,6 +102,7 @@ func gather(all map[string]uint64, prefix string, v reflect.Value) {
 			all[name] = f.Uint()
 		case reflect.Int:
 			all[name] = uint64(f.Int())
+		default: // figures are counts, and structs of counts
 		}
 	}
 }

@@ -66,6 +66,7 @@ func (d *Driver) notice(n gossip.Notice) {
 	switch n.Kind {
 	case gossip.NoticeAcked:
 		d.acked(n)
+		return // one for each frame, and of no use to watchers
 	case gossip.NoticeEquivocation:
 		d.logger.Warn("an author signed two batches for one place", "author", n.Author.PeerID().String(), "topic", n.Topic,
 			"epoch", uint64(n.Mark.Epoch), "sequence", n.Mark.Seq)
@@ -79,6 +80,7 @@ func (d *Driver) notice(n gossip.Notice) {
 		d.counters.refusedByPeers.Add(1)
 		d.logger.Debug("a peer refused a batch of ours", "peer", n.Peer.String(), "topic", n.Topic,
 			"reason", uint32(n.Reason))
+	default: // of use to watchers alone
 	}
 	for i := len(d.watchers) - 1; i >= 0; i-- {
 		w := d.watchers[i]

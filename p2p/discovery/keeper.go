@@ -55,7 +55,7 @@ type Status struct {
 type Keeper struct {
 	cfg    Config
 	log    *slog.Logger
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the keeper's own, ended by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	wake   chan struct{}

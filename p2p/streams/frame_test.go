@@ -29,7 +29,7 @@ func TestFramesAreReadAsWritten(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := r.next(); err != io.EOF {
+	if _, _, err := r.next(); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v, want EOF", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/busnode/busnode/gossip/carrier"
@@ -112,7 +111,7 @@ func TestFramesPastTheLimitEndTheLink(t *testing.T) {
 		t.Error("a frame of 4 MiB came as another")
 	}
 	// The peer's carrier is asked to, so its own protocol is broken under it.
-	for _, conn := range a.Network().ConnsToPeer(peer.ID(b.ID())) {
+	for _, conn := range a.Network().ConnsToPeer(b.ID()) {
 		for _, s := range conn.GetStreams() {
 			if s.Protocol() == streams.NewsID && s.Stat().Direction == network.DirOutbound {
 				_, _ = s.Write(bytes.Repeat([]byte{0xff}, 10))
