@@ -98,13 +98,11 @@ func (e *engine) applyItem(c *change, seg uint32) {
 	case recGap:
 		e.gap(it.gap, it.offset, it.time, seg)
 	case recCursor:
-		if !e.setCursor(it.name, it.topic, it.offset, seg) {
-			e.skipped.Add(1)
-		}
+		e.setCursor(it, seg)
 	case recDurable:
-		e.setDurable(it.name, it.filter, seg)
+		e.setDurable(it.name, it.filter, it.life, seg)
 	case recForget:
-		e.forget(it.name, seg)
+		e.forget(it.name, it.life, seg)
 	}
 }
 

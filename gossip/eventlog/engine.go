@@ -367,6 +367,7 @@ func newEngine(logger *slog.Logger) *engine {
 		waits:  make(map[string]map[uint64]chan struct{}),
 	}
 	e.queue.wake = make(chan struct{}, 1)
+	e.group.lives = make(map[string]uint64)
 	e.group.pending = make(map[wire.BatchID]int)
 	return e
 }

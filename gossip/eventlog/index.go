@@ -15,9 +15,10 @@ type index struct {
 	topics    map[string]*topicIndex
 	batches   map[wire.BatchID]*record
 	durables  map[string]*durableState
-	forgotten map[string]uint32 // durables that older segments still declare, and the segment that forgets them
+	forgotten map[string]tombstone // durables that older segments may still declare
 	segments  map[uint32]*segment
 	networks  []string // few: a record has its number
+	lives     uint64   // highest life of a durable
 	newest    wire.Time
 	events    uint64
 	bytes     int64 // of the raw batches held
@@ -56,6 +57,9 @@ type record struct {
 	planned bool // writer only: a release is in the group that is being written
 	barred  bool // writer only: a verdict is
 }
+
+// recordSize is what r takes in its segment.
+func (r *record) recordSize() int64 { return frameBytes + prefixBytes + int64(r.size) }
 
 func (r *record) start() wire.Mark { return wire.Mark{Epoch: r.epoch, Seq: r.first} }
 func (r *record) end() wire.Mark {
@@ -121,10 +125,19 @@ type authorIndex struct {
 	trimSeg  uint32
 }
 
+// durableState is a durable that is declared. A name that was forgotten and is
+// declared again begins another life, so that cursors of an earlier one, which
+// older segments may still have when the forgetting is gone, stay dead.
 type durableState struct {
 	filter  string
+	life    uint64
 	seg     uint32
 	cursors map[string]cursorState // by topic
+}
+
+type tombstone struct {
+	life uint64
+	seg  uint32
 }
 
 type cursorState struct {
@@ -137,7 +150,7 @@ func newIndex() index {
 		topics:    make(map[string]*topicIndex),
 		batches:   make(map[wire.BatchID]*record),
 		durables:  make(map[string]*durableState),
-		forgotten: make(map[string]uint32),
+		forgotten: make(map[string]tombstone),
 		segments:  make(map[uint32]*segment),
 	}
 }
@@ -242,11 +255,11 @@ func (x *index) add(r *record) {
 // locate notes that the batch is at pos of segment seg.
 func (x *index) locate(r *record, seg uint32, pos int64) {
 	if s := x.segments[r.seg]; s != nil && r.seg != seg {
-		s.live -= int64(r.size)
+		s.live -= r.recordSize()
 	}
 	if s := x.segments[seg]; s != nil {
 		if r.seg != seg {
-			s.live += int64(r.size)
+			s.live += r.recordSize()
 		}
 		s.refer(r)
 	}
@@ -327,7 +340,7 @@ func (x *index) remove(r *record) {
 		return
 	}
 	if s := x.segments[r.seg]; s != nil {
-		s.live -= int64(r.size)
+		s.live -= r.recordSize()
 	}
 	r.author.bytes -= int64(r.size)
 	t.bytes -= int64(r.size)
@@ -406,29 +419,28 @@ func (x *index) compact(t *topicIndex) {
 	}
 }
 
-func (x *index) setDurable(name, filter string, seg uint32) {
+func (x *index) setDurable(name, filter string, life uint64, seg uint32) {
 	delete(x.forgotten, name)
+	x.lives = max(x.lives, life)
 	d := x.durables[name]
-	if d == nil {
-		d = &durableState{cursors: make(map[string]cursorState)}
+	if d == nil || d.life != life {
+		d = &durableState{life: life, cursors: make(map[string]cursorState)}
 		x.durables[strings.Clone(name)] = d
 	}
 	d.filter, d.seg = strings.Clone(filter), seg
 }
 
-// setCursor reports false if there is no such durable.
-func (x *index) setCursor(name, topic string, offset uint64, seg uint32) bool {
-	d := x.durables[name]
-	if d == nil {
-		return false
+func (x *index) setCursor(it *item, seg uint32) {
+	if d := x.durables[it.name]; d != nil && d.life == it.life {
+		d.cursors[x.topic(it.topic).name] = cursorState{it.offset, seg}
 	}
-	d.cursors[x.topic(topic).name] = cursorState{offset, seg}
-	return true
 }
 
-func (x *index) forget(name string, seg uint32) {
-	delete(x.durables, name)
-	if seg > 0 {
-		x.forgotten[strings.Clone(name)] = seg
+func (x *index) forget(name string, life uint64, seg uint32) {
+	if d := x.durables[name]; d != nil && d.life == life {
+		delete(x.durables, name)
+	}
+	if seg > 0 && x.durables[name] == nil {
+		x.forgotten[strings.Clone(name)] = tombstone{life, seg}
 	}
 }

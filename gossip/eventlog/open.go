@@ -227,9 +227,13 @@ func (e *engine) scan(s *segment, last bool) error {
 		return err
 	}
 	e.repaired = append(e.repaired, res.describe(s.number, size)...)
-	s.synced.Store(s.size)
 	if last {
 		return e.continueAt(s, res.end)
+	}
+	if d.cfg.Sync != SyncNever {
+		if err := s.sync(s.size); err != nil {
+			return err
+		}
 	}
 	if err := s.writeSidecar(d.incarnation, d.cfg.Sync != SyncNever); err != nil {
 		e.logger.Warn("no sidecar was written: the next start reads the whole segment", "segment", s.number, "err", err)
@@ -255,19 +259,25 @@ func (e *engine) rescue(s *segment, it *item, pos int64) {
 // continueAt makes s the active segment, whose sound records end at end.
 func (e *engine) continueAt(s *segment, end int64) error {
 	d := e.disk
-	if end < s.size {
-		err := s.with(func(f File) error {
+	// What a killed process wrote and did not sync is here, and is not yet on the disk.
+	err := s.with(func(f File) error {
+		if end < s.size {
 			if err := f.Truncate(end); err != nil {
 				return err
 			}
-			return f.Datasync()
-		})
-		if err != nil {
-			return err
 		}
+		if d.cfg.Sync == SyncNever {
+			return nil
+		}
+		return f.Datasync()
+	})
+	if err != nil {
+		return err
 	}
 	s.size = end
-	s.synced.Store(end)
+	if d.cfg.Sync != SyncNever {
+		s.synced.Store(end)
+	}
 	s.committed = headerBytes
 	d.active = s
 	return nil
@@ -344,7 +354,7 @@ func (e *engine) dropForgotten() {
 			oldest = n
 		}
 	}
-	maps.DeleteFunc(e.forgotten, func(_ string, seg uint32) bool { return seg <= oldest })
+	maps.DeleteFunc(e.forgotten, func(_ string, t tombstone) bool { return t.seg <= oldest })
 }
 
 // format file

@@ -63,6 +63,8 @@ type group struct {
 	changes []change
 	heads   []head
 	pending map[wire.BatchID]int // of heads
+	lives   map[string]uint64    // of durables that the group declares; 0: that it forgets
+	begun   uint64               // how many lives begin
 	seg     uint32
 	base    int64 // where buf will be in the segment
 	skipped uint64
@@ -93,6 +95,8 @@ func (g *group) reset(s *segment) {
 	clear(g.heads)
 	g.heads = g.heads[:0]
 	clear(g.pending)
+	clear(g.lives)
+	g.begun = 0
 	g.seg, g.base, g.skipped, g.bytes, g.forced = 0, 0, 0, 0, false
 	if s != nil {
 		g.seg, g.base = s.number, s.size
@@ -143,12 +147,8 @@ func (e *engine) plan(ops []Op) {
 			t := e.topicOf(op.Gap.Topic)
 			e.planItem(&item{kind: recGap, gap: op.Gap, offset: t.planNext, time: e.newest})
 			t.planNext++
-		case OpCursor:
-			e.planItem(&item{kind: recCursor, name: op.Durable.Name, topic: op.Topic, offset: op.Offset})
-		case OpDurable:
-			e.planItem(&item{kind: recDurable, name: op.Durable.Name, filter: op.Durable.Filter})
-		case OpForget:
-			e.planItem(&item{kind: recForget, name: op.Durable.Name})
+		case OpCursor, OpDurable, OpForget:
+			e.planDurable(op)
 		}
 	}
 }
@@ -265,6 +265,35 @@ func (e *engine) planVerdict(id wire.BatchID, why wire.Reason) {
 	}
 }
 
+// planDurable adds what concerns a durable, and the life of its name.
+func (e *engine) planDurable(op *Op) {
+	g := &e.group
+	it := &item{name: op.Durable.Name}
+	life, ok := g.lives[it.name]
+	if d := e.durables[it.name]; d != nil && !ok {
+		life = d.life
+	}
+	switch {
+	case op.Kind == OpDurable:
+		if life == 0 {
+			g.begun++
+			life = e.lives + g.begun
+		}
+		it.kind, it.filter = recDurable, op.Durable.Filter
+		g.lives[it.name] = life
+	case life == 0:
+		g.skipped++
+		return
+	case op.Kind == OpCursor:
+		it.kind, it.topic, it.offset = recCursor, op.Topic, op.Offset
+	default:
+		it.kind = recForget
+		g.lives[it.name] = 0
+	}
+	it.life = life
+	e.planItem(it)
+}
+
 func (e *engine) planItem(it *item) {
 	e.group.changes = append(e.group.changes, change{kind: changeItem, it: it})
 	if e.disk != nil {
@@ -282,11 +311,23 @@ func (e *engine) planOwn(o *own) {
 	case ownAgain:
 		if e.restate(o.it, o.from) {
 			e.planItem(o.it)
+			e.planCursors(o.it)
 		}
 	case ownMove:
 		e.planMove(o)
 	case ownDrop, ownLetGo:
 		g.changes = append(g.changes, change{kind: changeOwn, own: o})
+	}
+}
+
+// planCursors writes again the cursors of a durable that is written again: a
+// cursor must stand after its durable, or a start takes it for one of an earlier life.
+func (e *engine) planCursors(durable *item) {
+	if durable.kind != recDurable {
+		return
+	}
+	for topic, c := range e.durables[durable.name].cursors {
+		e.planItem(&item{kind: recCursor, name: durable.name, life: durable.life, topic: topic, offset: c.offset})
 	}
 }
 

@@ -27,10 +27,14 @@ func (d *disk) limitSegments(limit int64) {
 	d.segmentBytes.Store(size)
 }
 
-// reclaim gives up segments of which little lives.
+// reclaim gives up segments of which little lives; those that are made meanwhile
+// wait for the next time, or it might copy for ever.
 func (e *engine) reclaim(limit int64) error {
+	e.mu.RLock()
+	before := e.newestSegment()
+	e.mu.RUnlock()
 	for tried := make(map[uint32]bool); ; {
-		s := e.victim(limit, tried)
+		s := e.victim(limit, before, tried)
 		if s == nil {
 			return nil
 		}
@@ -41,23 +45,28 @@ func (e *engine) reclaim(limit int64) error {
 	}
 }
 
+// newestSegment returns the number of the active segment, as the index has it.
+func (e *engine) newestSegment() uint32 {
+	newest := uint32(0)
+	for n := range e.segments {
+		newest = max(newest, n)
+	}
+	return newest
+}
+
 // victim returns the segment of which the smallest share lives, if that is small
-// enough; never the active one. While the disk is full, nothing is copied.
-func (e *engine) victim(limit int64, tried map[uint32]bool) *segment {
+// enough, among those numbered below before. While the disk is full, nothing is copied.
+func (e *engine) victim(limit int64, before uint32, tried map[uint32]bool) *segment {
 	full := e.failure() != nil
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	active := uint32(0)
-	for n := range e.segments {
-		active = max(active, n)
-	}
 	share := 1.0 / reclaimShare
 	if limit > 0 && e.footprint() > limit {
 		share = reclaimShareMax
 	}
 	var best *segment
 	for n, s := range e.segments {
-		if n == active || tried[n] || full && s.live > 0 {
+		if n >= before || tried[n] || full && s.live > 0 {
 			continue
 		}
 		if lives := float64(s.live) / float64(s.size); lives < share || s.live == 0 {
@@ -137,8 +146,8 @@ func (e *engine) living(s *segment) ([]own, []*record) {
 			again(c.seg, item{kind: recCursor, name: name, topic: topic})
 		}
 	}
-	for name, seg := range e.forgotten {
-		again(seg, item{kind: recForget, name: name})
+	for name, t := range e.forgotten {
+		again(t.seg, item{kind: recForget, name: name})
 	}
 	for _, t := range e.topics {
 		again(t.nextSeg, item{kind: recTopic, topic: t.name})
@@ -174,16 +183,17 @@ func (e *engine) restate(it *item, from uint32) bool {
 		if d == nil || d.seg != from {
 			return false
 		}
-		it.filter = d.filter
+		it.filter, it.life = d.filter, d.life
 	case recCursor:
 		d := e.durables[it.name]
 		if d == nil || d.cursors[it.topic].seg != from {
 			return false
 		}
-		it.offset = d.cursors[it.topic].offset
+		it.offset, it.life = d.cursors[it.topic].offset, d.life
 	case recForget:
-		seg, ok := e.forgotten[it.name]
-		return ok && seg == from && !e.oldest(from)
+		t, ok := e.forgotten[it.name]
+		it.life = t.life
+		return ok && t.seg == from && !e.oldest(from)
 	case recTopic:
 		t := e.topics[it.topic]
 		if t.nextSeg != from {
@@ -233,8 +243,8 @@ func (e *engine) applyOwn(o *own) {
 		}
 	}
 	if e.oldest(s.number) {
-		for name, seg := range e.forgotten {
-			if seg <= s.number {
+		for name, t := range e.forgotten {
+			if t.seg <= s.number {
 				delete(e.forgotten, name)
 			}
 		}

@@ -154,6 +154,7 @@ type item struct {
 	gap    Gap         // recGap
 	name   string      // recCursor, recDurable, recForget: of the durable
 	filter string      // recDurable
+	life   uint64      // recCursor, recDurable, recForget: see durableState
 	topic  string      // recCursor, recTrim, recTopic
 	author wire.Author // recTrim
 	mark   wire.Mark   // recTrim
@@ -184,11 +185,14 @@ func appendItem(dst []byte, it *item) []byte {
 		dst = append(dst, it.meta.ID[:]...)
 		dst = le.AppendUint32(dst, uint32(it.meta.Verdict))
 	case recCursor:
+		dst = le.AppendUint64(dst, it.life)
 		dst = le.AppendUint64(dst, it.offset)
 		dst = appendName(appendName(dst, it.name), it.topic)
 	case recDurable:
+		dst = le.AppendUint64(dst, it.life)
 		dst = appendName(appendName(dst, it.name), it.filter)
 	case recForget:
+		dst = le.AppendUint64(dst, it.life)
 		dst = appendName(dst, it.name)
 	case recTrim:
 		dst = append(dst, it.author[:]...)
@@ -275,11 +279,11 @@ func parseItem(k recordKind, payload []byte, it *item) error {
 		p.copyTo(it.meta.ID[:])
 		it.meta.Verdict = wire.Reason(p.u32())
 	case recCursor:
-		it.offset, it.name, it.topic = p.u64(), p.name(), p.name()
+		it.life, it.offset, it.name, it.topic = p.u64(), p.u64(), p.name(), p.name()
 	case recDurable:
-		it.name, it.filter = p.name(), p.name()
+		it.life, it.name, it.filter = p.u64(), p.name(), p.name()
 	case recForget:
-		it.name = p.name()
+		it.life, it.name = p.u64(), p.name()
 	case recTrim:
 		p.copyTo(it.author[:])
 		it.mark, it.time, it.topic = p.mark(), wire.Time(p.u64()), p.name()
@@ -377,6 +381,7 @@ func (p *parser) place(m *Meta) {
 func (p *parser) release(it *item) {
 	m := &it.meta
 	p.place(m)
+	m.Released, m.Verdict = true, 0
 	p.copyTo(m.ID[:])
 	p.copyTo(m.Header.Author[:])
 	start := p.mark()

@@ -15,6 +15,7 @@ type retention struct {
 	removed []Meta
 	owns    []own
 	vetoed  map[*authorIndex]bool // keep wants the author's oldest
+	total   bool                  // the total limit was applied already
 }
 
 // holder is who holds bytes: an author, on one topic or on all.
@@ -34,6 +35,7 @@ type part struct {
 
 const (
 	trimsPerRequest = 1024
+	totalRounds     = 3
 	letGoAges       = 2 // an author is forgotten when this many ages have passed since its newest event
 )
 
@@ -59,6 +61,17 @@ func (e *engine) Retain(now wire.Time, l Limits, keep func(*Meta) bool) ([]Meta,
 	}
 	if e.disk == nil {
 		return p.removed, nil
+	}
+	// What is removed from many segments may give nothing back before they are
+	// copied; what still does not suffice is repeated, a few times at most.
+	for range totalRounds {
+		if err := e.reclaim(l.Bytes); err != nil {
+			return p.removed, err
+		}
+		was := len(p.removed)
+		if err := p.byTotal(l.Bytes); err != nil || len(p.removed) == was {
+			return p.removed, err
+		}
 	}
 	return p.removed, e.reclaim(l.Bytes)
 }
@@ -214,10 +227,15 @@ func (p *retention) byTotal(limit int64) error {
 	if limit <= 0 || taken <= limit {
 		return nil
 	}
+	excess := held - limit
 	if p.e.disk != nil {
-		limit -= limit / 8
+		excess = held - (limit - limit/8)
+		if p.total { // and that was not enough
+			excess = max(excess, taken-limit)
+		}
+		p.total = true
 	}
-	if err := p.shed(p.holders(""), held-limit); err != nil {
+	if err := p.shed(p.holders(""), excess); err != nil {
 		return err
 	}
 	return p.flush()

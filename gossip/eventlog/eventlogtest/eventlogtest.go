@@ -109,8 +109,14 @@ func Both(batches ...*wire.Batch) []eventlog.Op {
 	return ops
 }
 
+// Fataler is what a test ends with: testing.TB or rapid.T.
+type Fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // ReadAll reads a topic from its first offset on.
-func ReadAll(t testing.TB, log eventlog.Log, topic string) []eventlog.Entry {
+func ReadAll(t Fataler, log eventlog.Log, topic string) []eventlog.Entry {
 	t.Helper()
 	info, ok := log.Topic(topic)
 	if !ok {
