@@ -34,8 +34,9 @@ type TopicInfo struct {
 type LogStats struct {
 	Events, Batches uint64
 	Bytes           int64
-	Durable         bool // on disk
-	Full            bool // no space left: publishing fails, reading and serving go on
+	Durable         bool  // on disk
+	Full            bool  // no space left: publishing fails, reading and serving go on
+	Failed          error // why writing fails, Full or worse; nil: it does not
 	Incarnation     uint64
 	Syncs, Writes   uint64
 	Repaired        []string // what the start found damaged, and did about it
@@ -96,7 +97,7 @@ func (b *Bus) Stats() Stats {
 		Topics:        len(b.log.Topics()),
 		Subscriptions: subscriptions,
 		Log: LogStats{
-			Events: info.Events, Batches: info.Batches, Bytes: info.Bytes, Durable: info.Durable, Full: info.Full,
+			Events: info.Events, Batches: info.Batches, Bytes: info.Bytes, Durable: info.Durable, Full: info.Full, Failed: info.Failed,
 			Incarnation: info.Incarnation, Syncs: info.Syncs, Writes: info.Writes, Repaired: info.Repaired,
 		},
 		Counters: stats.Counters(),

@@ -84,7 +84,8 @@ type Subscription[T any] struct {
 // The topics take turns, a batch each; within a topic the order is as ever.
 // See [Topic.Subscribe].
 func SubscribeFilter[T any](ctx context.Context, b *Bus, filter string, codec Codec[T],
-	from From, opts ...SubscribeOption) (*Subscription[T], error) {
+	from From, opts ...SubscribeOption,
+) (*Subscription[T], error) {
 	if err := ValidFilter(filter); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,8 @@ func SubscribeFilter[T any](ctx context.Context, b *Bus, filter string, codec Co
 }
 
 func subscribe[T any](ctx context.Context, b *Bus, filter string, codec Codec[T],
-	opts []SubscribeOption) (*Subscription[T], error) {
+	opts []SubscribeOption,
+) (*Subscription[T], error) {
 	var o subscribeOptions
 	for _, opt := range opts {
 		opt.apply(&o)
@@ -211,6 +213,7 @@ func startOf(log eventlog.Log, topic string, f From) (uint64, error) {
 			return 0, fmt.Errorf("%w: offset %d of %q, which ends before %d", ErrNotFound, f.offset, topic, info.Next)
 		}
 		return f.offset, nil
+	case fromNow:
 	}
 	return info.Next, nil
 }

@@ -150,6 +150,7 @@ func (t Topic[T]) encode(buf *buffer, v T) (wire.Event, error) {
 func decorate(ev *wire.Event, opts []EventOption) error {
 	for _, o := range opts {
 		switch o.kind {
+		case optionNone: // the zero value adds nothing
 		case optionKey:
 			ev.Key = o.value
 		case optionHeader:

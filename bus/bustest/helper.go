@@ -23,7 +23,8 @@ func Topic[T any](t testing.TB, b *bus.Bus, name string, codec bus.Codec[T]) bus
 
 // Subscribe subscribes, or ends the test, with which the subscription ends too.
 func Subscribe[T any](t testing.TB, topic bus.Topic[T], from bus.From,
-	opts ...bus.SubscribeOption) *bus.Subscription[T] {
+	opts ...bus.SubscribeOption,
+) *bus.Subscription[T] {
 	t.Helper()
 	sub, err := topic.Subscribe(t.Context(), from, opts...)
 	if err != nil {
