@@ -97,8 +97,9 @@ func (b *Bus) Stats() Stats {
 		Topics:        len(b.log.Topics()),
 		Subscriptions: subscriptions,
 		Log: LogStats{
-			Events: info.Events, Batches: info.Batches, Bytes: info.Bytes, Durable: info.Durable, Full: info.Full, Failed: info.Failed,
-			Incarnation: info.Incarnation, Syncs: info.Syncs, Writes: info.Writes, Repaired: info.Repaired,
+			Events: info.Events, Batches: info.Batches, Bytes: info.Bytes, Durable: info.Durable,
+			Full: info.Full, Failed: info.Failed, Incarnation: info.Incarnation,
+			Syncs: info.Syncs, Writes: info.Writes, Repaired: info.Repaired,
 		},
 		Counters: stats.Counters(),
 	}
