@@ -1,9 +1,11 @@
 package eventlog
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,12 +20,14 @@ type disk struct {
 	dir         string
 	incarnation uint64
 	lock        io.Closer
+	files       *openFiles
 
 	segmentBytes atomic.Int64 // Config's, or less if the total limit is small
 
 	// Of the writer alone.
-	active *segment
-	torn   bool // a write failed and its beginning could not be cut off yet
+	active   *segment
+	torn     bool // a write failed and its beginning could not be cut off yet
+	reserved bool // the reserve file is there
 
 	wake   chan struct{} // of the syncer, capacity 1
 	closed chan *segment // to the keeper: synced, and wanting a sidecar
@@ -52,6 +56,8 @@ type dirt struct {
 const (
 	sideBytesMax   = 8 << 20 // a segment of very many batches is closed early, so that its sidecar stays small
 	keeperQueueCap = 16
+	reserveName    = "reserve"
+	reserveBytes   = 64 << 10
 )
 
 func wrapFull(err error) error {
@@ -64,6 +70,31 @@ func wrapFull(err error) error {
 // spare reports whether retention's own small records may be tried although the
 // log takes no batches: they are what makes room on a full disk.
 func (d *disk) spare() bool { return d == nil || d.active.failure() == nil }
+
+// reserve makes the file that is given up when the disk is full, so that the
+// small records fit by which retention makes room. It is no error if it cannot.
+func (d *disk) reserve() {
+	if d.reserved {
+		return
+	}
+	name := filepath.Join(d.dir, reserveName)
+	f, err := d.cfg.FS.Create(name)
+	if err != nil {
+		return
+	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{recordMagic}, reserveBytes), 0)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = d.cfg.FS.Remove(name) // there is no room for it now
+	}
+	d.reserved = err == nil
+}
+
+func (d *disk) useReserve() {
+	if d == nil || !d.reserved {
+		return
+	}
+	d.reserved = d.cfg.FS.Remove(filepath.Join(d.dir, reserveName)) != nil
+}
 
 // roll starts a new segment when the active one is full.
 func (d *disk) roll(e *engine) error {
@@ -82,6 +113,7 @@ func (d *disk) next(e *engine) error {
 	if err != nil {
 		return fmt.Errorf("eventlog: new segment: %w", wrapFull(err))
 	}
+	s.files = d.files
 	e.mu.Lock()
 	e.segments[s.number] = s
 	e.mu.Unlock()
@@ -261,6 +293,9 @@ func (d *disk) keepLoop(e *engine) {
 		s.side = nil
 		s.sideSize = max(s.sideSize, s.sideLength)
 		e.mu.Unlock()
+		if err := s.close(false); err != nil {
+			e.debug("close", "segment", s.number, "err", err)
+		}
 	}
 }
 
@@ -271,6 +306,7 @@ func (d *disk) recover(e *engine) error {
 	}
 	broken := d.active
 	if broken.failure() == nil {
+		d.reserve()
 		return nil
 	}
 	if err := d.next(e); err != nil {

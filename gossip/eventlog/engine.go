@@ -202,6 +202,9 @@ func (e *engine) gather(requests []request) int {
 		case failed != nil && (r.owns == nil || !e.disk.spare()):
 			r.err = failed
 		case r.owns != nil:
+			if failed != nil {
+				e.disk.useReserve()
+			}
 			e.group.forced = true
 			for j := range r.owns {
 				e.planOwn(&r.owns[j])
@@ -314,50 +317,6 @@ func (e *engine) debug(msg string, args ...any) {
 	if e.logger.Enabled(context.Background(), slog.LevelDebug) {
 		e.logger.Debug(msg, args...)
 	}
-}
-
-// tail keeps the newest bodies in memory.
-type tail struct {
-	recs  []*record // oldest first
-	start int
-	bytes int64
-}
-
-// push keeps b with r and lets the oldest go.
-func (t *tail) push(r *record, max int64) {
-	if max < 0 {
-		return // a memory log keeps all
-	}
-	t.recs = append(t.recs, r)
-	t.bytes += int64(r.size)
-	for t.bytes > max && t.start < len(t.recs) {
-		old := t.recs[t.start]
-		t.recs[t.start] = nil
-		t.start++
-		t.bytes -= int64(old.size)
-		old.body = nil
-	}
-	if t.start > 1024 && t.start > len(t.recs)/2 {
-		n := copy(t.recs, t.recs[t.start:])
-		clear(t.recs[n:])
-		t.recs, t.start = t.recs[:n], 0
-	}
-}
-
-// Memory is a log in memory: nothing of it survives Close.
-type Memory struct{ *engine }
-
-// NewMemory returns an empty memory log. It starts a goroutine that Close ends.
-func NewMemory(cfg MemoryConfig) *Memory {
-	logger := cfg.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	e := newEngine(logger.With("component", "eventlog"))
-	e.maxBytes, e.tailBytes = cfg.MaxBytes, -1
-	e.incarnation = randomUint64()
-	e.wg.Go(e.write)
-	return &Memory{e}
 }
 
 func newEngine(logger *slog.Logger) *engine {

@@ -1,5 +1,10 @@
 // Package eventlog is the durable log of a node: the contract, a memory log
 // and a log of segment files.
+//
+// Everything that publishers and peers bring goes through Append; subscriptions
+// and repair read. One writer goroutine turns all Appends that wait into one group,
+// writes it with one call, and only then shows it to readers; a syncer forces it to
+// the disk while the next group is written. docs/log.md has the files and records.
 package eventlog
 
 import (
@@ -14,13 +19,17 @@ type OpKind uint8
 
 // The operations. Their order within one Append, and between Appends, is kept.
 const (
-	OpBatch   OpKind = 1 + iota // store Batch. An ID that is stored is skipped; one whose body was lost gets it back in its old place
-	OpRelease                   // give batch ID its offsets, the next of its topic; it must be stored. Released once: a second one is skipped
-	OpGap                       // give Gap an offset (exactly one), so that readers meet it in order
-	OpVerdict                   // batch ID stays for reconciling and is never released
-	OpCursor                    // move Cursor of Durable
-	OpDurable                   // declare Durable
-	OpForget                    // remove Durable.Name and its cursors
+	// OpBatch stores Batch. An ID that is stored is skipped; one whose body was lost gets
+	// it back in its old place; a batch that ends at or before TrimmedTo is skipped.
+	OpBatch OpKind = 1 + iota
+	// OpRelease gives batch ID its offsets, the next of its topic; it must be stored.
+	// Released once: a second one is skipped.
+	OpRelease
+	OpGap     // give Gap an offset (exactly one), so that readers meet it in order
+	OpVerdict // batch ID stays for reconciling and is never released
+	OpCursor  // move the cursor of Durable.Name, which must be declared, on Topic to Offset
+	OpDurable // declare Durable
+	OpForget  // remove Durable.Name and its cursors
 )
 
 // Op is one operation on the log. Fields that its kind does not name are zero.
@@ -122,17 +131,23 @@ type Log interface {
 	// the ops are in the log and readers can see them; durable (may be nil) when they are
 	// as durable as the sync policy says, or with the error that kept them out.
 	// After a failure every later Append fails with the same error until Resume:
-	// so a batch never overtakes a predecessor that was not stored.
+	// so a batch never overtakes a predecessor that was not stored. Both Dones get the
+	// error. An op that no log could store (no batch, an unknown kind) is refused with
+	// its Append alone; one on a batch that retention has removed meanwhile is skipped
+	// and counted in Info. After Close, Append calls both Dones before it returns.
 	Append(ops []Op, written, durable Done)
 	// Resume lets Append try again after a failure, [ErrFull] say.
 	Resume()
 
 	// Read returns released entries of a topic from offset on, about maxBytes of
 	// them and at least one if there is one. An offset inside a batch returns
-	// that batch. An offset below First returns an error that wraps [ErrTrimmed].
+	// that batch. An offset below First returns an error that wraps [ErrTrimmed]; one
+	// of which retention has taken the author's batches above First returns the next
+	// entry, whose Offset then is above the one asked for.
 	// The batches alias memory that is never reused.
 	Read(topic string, offset uint64, maxBytes int) ([]Entry, error)
-	// Changed returns a channel that is closed when the topic's Next has passed offset.
+	// Changed returns a channel that is closed when the topic's Next has passed offset,
+	// and by Close. All who wait for one offset share it.
 	Changed(topic string, offset uint64) <-chan struct{}
 	// Batch returns a stored batch, released or not. The error wraps [ErrNotFound] or [ErrDamaged].
 	Batch(id wire.BatchID) (*wire.Batch, error)

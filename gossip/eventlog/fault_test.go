@@ -109,16 +109,17 @@ func TestRetentionMakesRoomOnAFullDisk(t *testing.T) {
 	l := mustOpen(t, fs, eventlog.Config{SegmentBytes: 8 << 10})
 	defer et.Close(t, l)
 	a := et.NewAuthor(t, "t", 1)
-	fs.Limit(100_000)
-	for {
-		if err := et.TryAppend(l, et.Both(a.Batch(1, 1000))...); err != nil {
-			break
-		}
+	for range 100 {
+		et.Append(t, l, et.Both(a.Batch(1, 1000))...)
+	}
+	fs.Limit(fs.Used()) // not a byte is left
+	if err := et.TryAppend(l, et.Both(a.Batch(1, 1000))...); !errors.Is(err, eventlog.ErrFull) {
+		t.Fatalf("append: %v, want ErrFull", err)
 	}
 	if _, err := l.Retain(et.Base, eventlog.Limits{TopicBytes: 30_000}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if used := fs.Used(); used > 80_000 {
+	if used := fs.Used(); used > 90_000 {
 		t.Errorf("%d bytes are still used", used)
 	}
 	l.Resume()
@@ -324,7 +325,8 @@ func TestDirectoryIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = eventlog.Open(dir, eventlog.Config{Logger: quiet})
-	if !errors.Is(err, eventlog.ErrLocked) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "process") {
+	if !errors.Is(err, eventlog.ErrLocked) ||
+		!strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "process") {
 		t.Errorf("second open: %v", err)
 	}
 	et.Close(t, l)

@@ -1,11 +1,8 @@
 package eventlog
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -42,6 +39,7 @@ func openWith(dir string, cfg Config, steps []migration) (*Segments, error) {
 		closed: make(chan *segment, keeperQueueCap),
 	}
 	e.disk.segmentBytes.Store(cfg.SegmentBytes)
+	e.disk.files = &openFiles{}
 	if err := e.load(steps); err != nil {
 		for _, s := range e.segments {
 			err = errors.Join(err, s.close(true))
@@ -83,6 +81,7 @@ func (e *engine) load(steps []migration) error {
 		r.barred = r.verdict != 0
 	}
 	e.dropForgotten()
+	d.reserve()
 	if d.active != nil {
 		return nil
 	}
@@ -94,6 +93,7 @@ func (e *engine) load(steps []migration) error {
 	if d.active, err = createSegment(d.cfg.FS, d.dir, h, d.cfg.Sync != SyncNever); err != nil {
 		return wrapFull(err)
 	}
+	d.active.files = d.files
 	e.segments[number] = d.active
 	return nil
 }
@@ -135,7 +135,7 @@ func listFiles(fsys FileSystem, dir string) (map[uint32]files, error) {
 // loadSegment reads one segment, from its sidecar if that is sound.
 func (e *engine) loadSegment(number uint32, f files, last bool) error {
 	d := e.disk
-	s := &segment{number: number, path: segmentPath(d.dir, number), fs: d.cfg.FS}
+	s := &segment{number: number, path: segmentPath(d.dir, number), fs: d.cfg.FS, files: d.files}
 	if f.sidecar {
 		h, records, err := readSidecar(d.cfg.FS, s.path)
 		if err == nil && (h.number != number || h.incarnation != d.incarnation) {
@@ -355,112 +355,4 @@ func (e *engine) dropForgotten() {
 		}
 	}
 	maps.DeleteFunc(e.forgotten, func(_ string, t tombstone) bool { return t.seg <= oldest })
-}
-
-// format file
-
-const formatName = "format"
-
-// migration brings a directory from one format version to the next.
-type migration struct {
-	from uint32
-	run  func(fs FileSystem, dir string) error
-}
-
-// migrations are the steps from each older version; the first version has none.
-var migrations []migration
-
-// checkFormat reads or makes the format file, migrates an older directory, and
-// returns the log's incarnation.
-func checkFormat(fsys FileSystem, dir string, steps []migration) (uint64, error) {
-	name := filepath.Join(dir, formatName)
-	text, err := readFile(fsys, name, 4<<10)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeFormat(fsys, dir)
-	}
-	if err != nil {
-		return 0, err
-	}
-	version, incarnation, err := parseFormat(text)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", name, err)
-	}
-	if version > formatVersion {
-		return 0, fmt.Errorf("%w: %s says %d, this program reads up to %d", ErrFormat, name, version, formatVersion)
-	}
-	for version < formatVersion {
-		i := slices.IndexFunc(steps, func(m migration) bool { return m.from == version })
-		if i < 0 {
-			return 0, fmt.Errorf("%w: no way from version %d", ErrFormat, version)
-		}
-		if err := steps[i].run(fsys, dir); err != nil {
-			return 0, fmt.Errorf("migrate from version %d: %w", version, err)
-		}
-		version++
-		if err := writeFile(fsys, name, formatText(version, incarnation), true); err != nil {
-			return 0, err
-		}
-	}
-	return incarnation, nil
-}
-
-// makeFormat begins a log; if segments are there, it takes up their incarnation.
-func makeFormat(fsys FileSystem, dir string) (uint64, error) {
-	incarnation := randomUint64()
-	all, err := listFiles(fsys, dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, number := range slices.Sorted(maps.Keys(all)) {
-		head, err := readHead(fsys, segmentPath(dir, number)+segmentSuffix)
-		if err != nil {
-			continue
-		}
-		h, err := parseFileHeader(head, segmentMagic)
-		if errors.Is(err, ErrFormat) {
-			return 0, err
-		}
-		if err == nil {
-			incarnation = h.incarnation
-			break
-		}
-	}
-	return incarnation, wrapFull(writeFile(fsys, filepath.Join(dir, formatName), formatText(formatVersion, incarnation), true))
-}
-
-func readHead(fsys FileSystem, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	head := make([]byte, headerBytes)
-	n, _ := f.ReadAt(head, 0) // a short header does not parse
-	return head[:n], nil
-}
-
-func formatText(version uint32, incarnation uint64) []byte {
-	return fmt.Appendf(nil, "busnode eventlog\nversion %d\nincarnation %016x\n", version, incarnation)
-}
-
-func parseFormat(text []byte) (version uint32, incarnation uint64, err error) {
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	if len(lines) < 3 || lines[0] != "busnode eventlog" {
-		return 0, 0, fmt.Errorf("%w: not a format file", ErrFormat)
-	}
-	v, err := strconv.ParseUint(strings.TrimPrefix(lines[1], "version "), 10, 32)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	incarnation, err = strconv.ParseUint(strings.TrimPrefix(lines[2], "incarnation "), 16, 64)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	return uint32(v), incarnation, nil
-}
-
-func randomUint64() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails, see its documentation
-	return binary.LittleEndian.Uint64(b[:])
 }

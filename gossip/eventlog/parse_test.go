@@ -24,7 +24,8 @@ func (f byteFile) Size() (int64, error)             { return f.Reader.Size(), ni
 
 var sampleItems = []item{
 	{kind: recCommit, pos: 44},
-	{kind: recGap, offset: 7, time: 9, gap: Gap{Topic: "t", Author: wire.Author{1}, To: wire.Mark{Epoch: 2, Seq: 3}, Reason: "lost"}},
+	{kind: recGap, offset: 7, time: 9, gap: Gap{
+		Topic: "t", Author: wire.Author{1}, To: wire.Mark{Epoch: 2, Seq: 3}, Reason: "lost"}},
 	{kind: recVerdict, meta: Meta{ID: wire.BatchID{1}, Verdict: 5}},
 	{kind: recCursor, life: 1, name: "d", topic: "t", offset: 3},
 	{kind: recDurable, life: 1, name: "d", filter: ">"},

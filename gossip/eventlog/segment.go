@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -77,6 +78,7 @@ type segment struct {
 	seed   uint32
 	path   string // without suffix
 	fs     FileSystem
+	files  *openFiles
 
 	// Guarded by the log's mutex; the writer alone changes them.
 	size     int64
@@ -125,21 +127,53 @@ func (s *segment) refer(r *record) {
 // with calls f with the open file, which stays open meanwhile.
 func (s *segment) with(f func(File) error) error {
 	s.mu.RLock()
-	if s.file == nil {
+	for s.file == nil {
 		s.mu.RUnlock()
 		if err := s.open(); err != nil {
 			return err
 		}
-		s.mu.RLock()
+		s.mu.RLock() // another may have closed it meanwhile
 	}
 	defer s.mu.RUnlock()
-	if s.gone || s.file == nil {
-		return errSegmentGone
-	}
 	return f(s.file)
 }
 
+// open opens the file, and closes one that has been open for long.
 func (s *segment) open() error {
+	if err := s.openFile(); err != nil {
+		return err
+	}
+	if old := s.files.add(s); old != nil {
+		return old.close(false)
+	}
+	return nil
+}
+
+// openFiles bounds the segments whose files were opened for reading, oldest first.
+type openFiles struct {
+	mu   sync.Mutex // guards the field below
+	segs []*segment
+}
+
+const openFilesMax = 128
+
+// add notes that s was opened, and returns the one to close for it, if any.
+func (o *openFiles) add(s *segment) *segment {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if slices.Contains(o.segs, s) {
+		return nil
+	}
+	o.segs = append(o.segs, s)
+	if len(o.segs) <= openFilesMax {
+		return nil
+	}
+	old := o.segs[0]
+	o.segs = slices.Delete(o.segs, 0, 1)
+	return old
+}
+
+func (s *segment) openFile() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone {

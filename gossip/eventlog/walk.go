@@ -31,12 +31,12 @@ func (e *engine) Each(f func(*Meta) bool) {
 }
 
 func (e *engine) authorsInOrder() []*authorIndex {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
 	var all []*authorIndex
+	e.mu.RLock()
 	for _, t := range e.topics {
 		all = slices.AppendSeq(all, maps.Values(t.authors))
 	}
+	e.mu.RUnlock()
 	slices.SortFunc(all, func(a, b *authorIndex) int {
 		return cmp.Or(strings.Compare(a.topic.name, b.topic.name), bytes.Compare(a.author[:], b.author[:]))
 	})

@@ -122,7 +122,7 @@ func testRetainTotal(s *suite) {
 	s.append(Declared("d", "u"), Cursor("d", "u", 2))
 	unreleased := NewAuthor(s, "v", 3).Batch(1, 100)
 	s.append(Stored(unreleased))
-	gap := eventlog.Gap{Topic: "u", Author: flooder.ID(), From: wire.Mark{Epoch: 1 << 60, Seq: 1}, To: wire.Mark{Epoch: 1 << 60, Seq: 2}}
+	gap := eventlog.Gap{Topic: "u", Author: flooder.ID(), To: wire.Mark{Epoch: 1 << 60, Seq: 2}}
 	s.append(eventlog.Op{Kind: eventlog.OpGap, Gap: gap})
 	var last *wire.Batch
 	for range 30 {
@@ -178,6 +178,44 @@ func testRetainGaps(s *suite) {
 	s.twice(func() {
 		if info, ok := s.log.Topic("lone"); !ok || info.First != 1 || info.Next != 1 {
 			s.Errorf("a gap older than the limit: %+v", info)
+		}
+	})
+}
+
+func testRetainDurables(s *suite) {
+	a := NewAuthor(s, "t", 1)
+	forget := func(name string) eventlog.Op {
+		return eventlog.Op{Kind: eventlog.OpForget, Durable: eventlog.Durable{Name: name}}
+	}
+	steps := [][]eventlog.Op{
+		{Declared("again", "t"), Cursor("again", "t", 1), Declared("gone", "t")},
+		{Declared("stays", ">"), Cursor("stays", "t", 4)},
+		{forget("again"), forget("gone")},
+		{Declared("again", "u"), Cursor("again", "u", 2)},
+		{Cursor("stays", "u", 5)},
+		{},
+	}
+	for _, ops := range steps {
+		s.append(ops...)
+		for range 20 {
+			s.append(Both(a.Batch(1, 1000))...)
+		}
+		s.retain(Base, eventlog.Limits{TopicBytes: 12_000}, nil)
+		s.again()
+	}
+	s.twice(func() {
+		want := []eventlog.Durable{{Name: "again", Filter: "u"}, {Name: "stays", Filter: ">"}}
+		if got := s.log.Durables(); !slices.Equal(got, want) {
+			s.Errorf("durables: %v", got)
+		}
+		for _, c := range []struct {
+			name, topic string
+			offset      uint64
+			ok          bool
+		}{{"again", "t", 0, false}, {"again", "u", 2, true}, {"stays", "t", 4, true}, {"stays", "u", 5, true}} {
+			if o, ok := s.log.Cursor(c.name, c.topic); o != c.offset || ok != c.ok {
+				s.Errorf("cursor of %s on %s: %d, %v", c.name, c.topic, o, ok)
+			}
 		}
 	})
 }

@@ -76,6 +76,7 @@ func Run(t *testing.T, factory Factory) {
 		{"the total limit is kept and offsets stay", testRetainTotal},
 		{"gaps go with what was trimmed around them", testRetainGaps},
 		{"what was trimmed is not stored again", testTrimmedAgain},
+		{"durables outlive retention, and forgotten ones stay forgotten", testRetainDurables},
 		{"readers go on while retention works", testRetainConcurrent},
 	}
 	for _, test := range tests {
