@@ -385,6 +385,35 @@ func TestSecondProcessOnADirectory(t *testing.T) {
 	}
 }
 
+func TestOtherNetworkIsAClearError(t *testing.T) {
+	key := func(b byte) bus.Option { return bus.WithNetworkKey(bytes.Repeat([]byte{b}, 32)) }
+	for name, opts := range map[string][2]bus.Option{
+		"name": {bus.WithNetwork("one"), bus.WithNetwork("another")},
+		"key":  {key(1), key(2)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := openReal(t, opts[0]), openReal(t, opts[1])
+			topic := textTopic(t, a)
+			sub := bustest.Subscribe(t, textTopic(t, b), bus.FromStart())
+			bustest.Publish(t, topic, "private")
+			ctx, cancel := context.WithTimeout(t.Context(), hop)
+			defer cancel()
+			if err := a.Connect(ctx, addrOf(t, b)); !errors.Is(err, bus.ErrOtherNetwork) {
+				t.Errorf("got %v, want ErrOtherNetwork", err)
+			}
+			troubles := a.Troubles()
+			if len(troubles) != 1 || troubles[0].Peer != b.ID() || !errors.Is(troubles[0].Err, bus.ErrOtherNetwork) {
+				t.Errorf("troubles %+v", troubles)
+			}
+			if len(a.Peers()) != 0 || len(b.Peers()) != 0 || len(topic.Peers()) != 0 {
+				t.Error("the two know each other as peers")
+			}
+			bustest.Publish(t, textTopic(t, b), "the node lives")
+			expectValues(t, sub, []string{"the node lives"})
+		})
+	}
+}
+
 func TestPeerIDText(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {

@@ -23,6 +23,7 @@ var (
 	ErrClock         = errors.New("bus: the clock is off")
 	ErrInUse         = errors.New("bus: in use")
 	ErrIdentityInUse = errors.New("bus: identity in use by another node")
+	ErrOtherNetwork  = errors.New("bus: peer of another network, or with another network key")
 	ErrNotFound      = errors.New("bus: not found")
 	ErrLagged        = errors.New("bus: subscription lagged behind retention")
 	ErrGap           = errors.New("bus: events that nobody could supply")
@@ -91,6 +92,7 @@ var boundary = []struct{ below, ours error }{
 	{eventlog.ErrFull, ErrFull},
 	{eventlog.ErrLocked, ErrInUse},
 	{eventlog.ErrNotFound, ErrNotFound},
+	{p2p.ErrOtherNetwork, ErrOtherNetwork},
 	{p2p.ErrConfig, ErrConfig},
 	{p2p.ErrHostKey, ErrConfig},
 	{p2p.ErrFileMode, ErrConfig},

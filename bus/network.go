@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
@@ -137,10 +138,14 @@ func (b *Bus) AddrsChanged() <-chan struct{} {
 	return b.net.host.AddrsChanged()
 }
 
-// Connect dials a peer by its full multiaddr with /p2p/ID, and keeps it known:
-// when it cannot be reached, now or later, it is tried again as those of
-// [WithPeers] are. It returns when the two are connected; [Bus.Watch] tells when
-// they share a topic.
+// connectPoll is how often Connect looks whether the link is up.
+const connectPoll = 10 * time.Millisecond
+
+// Connect dials a peer by its full multiaddr with /p2p/ID, waits until the two
+// can exchange events, and keeps it known: when it cannot be reached, now or
+// later, it is tried again as those of [WithPeers] are. A peer that speaks
+// another protocol is waited for until ctx is done. The error wraps
+// [ErrOtherNetwork], [ErrClosed], ctx's cause or says why the dial failed.
 func (b *Bus) Connect(ctx context.Context, addr string) error {
 	switch {
 	case b.isClosed():
@@ -148,7 +153,66 @@ func (b *Bus) Connect(ctx context.Context, addr string) error {
 	case b.net.host == nil:
 		return fmt.Errorf("bus: connect: %w", errNoHost)
 	}
-	return translate(b.net.host.Connect(ctx, addr))
+	info, err := peer.AddrInfoFromString(addr)
+	if err != nil {
+		return configError("connect: %q: %v", addr, err)
+	}
+	if err := b.net.host.Connect(ctx, addr); err != nil {
+		return translate(err)
+	}
+	tick := time.NewTicker(connectPoll)
+	defer tick.Stop()
+	for {
+		linked, err := b.net.linked(wire.PeerID(info.ID))
+		if linked || err != nil {
+			return translate(err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-b.done:
+			return ErrClosed
+		}
+	}
+}
+
+// linked reports whether there is a link with the peer, or why there will be none.
+func (n *network) linked(p wire.PeerID) (bool, error) {
+	for _, l := range n.host.Peers() {
+		if l.Peer == p {
+			return true, nil
+		}
+	}
+	for _, t := range n.host.Troubles() {
+		if t.Peer == p && errors.Is(t.Err, p2p.ErrOtherNetwork) {
+			return false, t.Err
+		}
+	}
+	return false, nil
+}
+
+// Trouble is a peer that this node would have and has not.
+type Trouble struct {
+	Peer   PeerID
+	Addrs  []string
+	Static bool  // given with WithPeers
+	Tries  int   // in vain, since it was last connected
+	Err    error // of the newest try; wraps ErrOtherNetwork, or says why the peer cannot be reached
+}
+
+// Troubles returns the known peers that this node could not connect to when it
+// last tried. It goes on trying.
+func (b *Bus) Troubles() []Trouble {
+	if b.net.host == nil {
+		return nil
+	}
+	troubles := b.net.host.Troubles()
+	list := make([]Trouble, len(troubles))
+	for i, t := range troubles {
+		list[i] = Trouble{Peer: peerIDOf(t.Peer), Addrs: t.Addrs, Static: t.Static, Tries: t.Tries, Err: translate(t.Err)}
+	}
+	return list
 }
 
 // Block replaces the set of peers that this node has nothing to do with:
