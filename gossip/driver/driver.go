@@ -163,33 +163,23 @@ func (d *Driver) newCore() error {
 // restore tells the core what the log holds.
 func (d *Driver) restore(ctx context.Context) error {
 	log := d.cfg.Log
-	for _, t := range log.Topics() {
-		// What retention took of our own is not to be numbered again.
-		if m := log.TrimmedTo(t.Name, d.self); m != (wire.Mark{}) {
+	log.EachTrimmed(func(topic string, author wire.Author, upto wire.Mark) bool {
+		d.core.RestoreTrimmed(topic, author, upto)
+		if author == d.self { // what retention took of our own is not to be numbered again
 			d.seq.observeOwn(&wire.Header{
-				Topic: t.Name, Epoch: m.Epoch, First: m.Seq, Count: 1, Time: max(m.Epoch.Time(), 1),
+				Topic: topic, Epoch: upto.Epoch, First: upto.Seq, Count: 1, Time: max(upto.Epoch.Time(), 1),
 			})
 		}
-	}
-	var last heldKey
-	var keys []heldKey
+		return true
+	})
 	log.Each(func(m *eventlog.Meta) bool {
 		h := &m.Header
-		if k := (heldKey{h.Topic, h.Author}); k != last {
-			last = k
-			keys = append(keys, k)
-		}
 		d.core.Restore(gossip.Meta{ID: m.ID, Header: h, Released: m.Released, Verdict: m.Verdict, Lost: m.Lost})
 		if h.Author == d.self {
 			d.seq.observeOwn(h)
 		}
 		return ctx.Err() == nil
 	})
-	for _, k := range keys {
-		if upto := log.TrimmedTo(k.topic, k.author); upto != (wire.Mark{}) {
-			d.core.RestoreTrimmed(k.topic, k.author, upto)
-		}
-	}
 	log.EachGap(func(g eventlog.Gap) bool {
 		d.core.RestoreGap(gossip.Gap(g))
 		return true

@@ -165,6 +165,9 @@ type Log interface {
 	Each(f func(*Meta) bool)
 	// EachGap calls f with all gaps that were released and are retained.
 	EachGap(f func(Gap) bool)
+	// EachTrimmed calls f with all that TrimmedTo knows, also of authors of whom
+	// nothing is held any more, by topic.
+	EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark) bool)
 	// TrimmedTo returns up to where retention has removed the author's events.
 	TrimmedTo(topic string, a wire.Author) wire.Mark
 

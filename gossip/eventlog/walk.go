@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 const walkChunk = 256 // batches that are copied under one lock
@@ -76,6 +78,33 @@ func (e *engine) EachGap(f func(Gap) bool) {
 	e.mu.RUnlock()
 	for _, g := range gaps {
 		if !f(g) {
+			return
+		}
+	}
+}
+
+// EachTrimmed implements [Log].
+func (e *engine) EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark) bool) {
+	type trimmed struct {
+		topic  string
+		author wire.Author
+		upto   wire.Mark
+	}
+	var all []trimmed
+	e.mu.RLock()
+	for _, t := range e.topics {
+		for _, a := range t.authors {
+			if a.trim != (wire.Mark{}) {
+				all = append(all, trimmed{t.name, a.author, a.trim})
+			}
+		}
+	}
+	e.mu.RUnlock()
+	slices.SortFunc(all, func(x, y trimmed) int {
+		return cmp.Or(cmp.Compare(x.topic, y.topic), bytes.Compare(x.author[:], y.author[:]))
+	})
+	for _, x := range all {
+		if !f(x.topic, x.author, x.upto) {
 			return
 		}
 	}

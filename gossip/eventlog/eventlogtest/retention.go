@@ -39,6 +39,14 @@ func testRetainAge(s *suite) {
 		if m := s.log.TrimmedTo("t", a.ID()); m != a1.Header.End() {
 			s.Errorf("trimmed to %v", m)
 		}
+		trimmed := map[string]wire.Mark{}
+		s.log.EachTrimmed(func(topic string, who wire.Author, upto wire.Mark) bool {
+			trimmed[topic+who.PeerID().String()] = upto
+			return true
+		})
+		if len(trimmed) == 0 || trimmed["t"+a.ID().PeerID().String()] != a1.Header.End() {
+			s.Errorf("EachTrimmed tells %v", trimmed)
+		}
 		if m := s.log.TrimmedTo("u", a.ID()); m != (wire.Mark{}) {
 			s.Errorf("trimmed to %v on another topic", m)
 		}
