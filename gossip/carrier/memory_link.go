@@ -135,7 +135,7 @@ func (s *memorySession) serve(end int) {
 	c, peer := s.ends[end], s.ends[1-end]
 	c.handler.LinkUp(Link{
 		Peer: peer.self, Path: PathMemory, Limited: c.opts.limited || peer.opts.limited,
-		Addrs: []string{"/memory/" + string(peer.self)},
+		Addrs: []string{"/memory/" + peer.self.String()},
 	})
 	var wg sync.WaitGroup
 	for lane, p := range s.pipes[end] {

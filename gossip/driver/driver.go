@@ -217,21 +217,25 @@ func (d *Driver) run() {
 	}
 }
 
-func (d *Driver) applyAll(first input) {
-	for _, in := range d.reports.take() { // older than inputs that came after them
-		in.apply(d)
-	}
-	if first != nil {
-		first.apply(d)
-	}
-	for range batchMax - 1 {
-		select {
-		case in := <-d.inbox:
-			in.apply(d)
-			continue
-		default:
+// applyAll applies the input, if there is one, others that wait, up to
+// batchMax, and all reports: before each input, for a report is older than an
+// input that came after it, and whoever waited for what it tells goes on at once.
+func (d *Driver) applyAll(in input) {
+	for n := 1; ; n++ {
+		for _, r := range d.reports.take() {
+			r.apply(d)
 		}
-		return
+		if in != nil {
+			in.apply(d)
+		}
+		if n == batchMax {
+			return
+		}
+		select {
+		case in = <-d.inbox:
+		default:
+			return
+		}
 	}
 }
 
