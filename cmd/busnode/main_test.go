@@ -95,28 +95,19 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptFlip changes a byte in the middle of the largest file of a log: flip DIR
+// scriptFlip flips a bit in the middle of a log's only segment: flip DIR
 func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
-	largest, size := "", int64(0)
-	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil && info.Size() > size {
-			largest, size = path, info.Size()
-		}
-		return err
-	}))
-	b, err := os.ReadFile(largest)
+	segments, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*.seg"))
 	ts.Check(err)
-	// Not the padding that a segment may end with, but what has been written.
-	b = bytes.TrimRight(b, "\x00")
-	f, err := os.OpenFile(largest, os.O_RDWR, 0)
+	if len(segments) != 1 {
+		ts.Fatalf("%s has segments %v, want one", args[0], segments)
+	}
+	b, err := os.ReadFile(segments[0])
 	ts.Check(err)
-	_, err = f.WriteAt([]byte{b[len(b)/2] ^ 0x10}, int64(len(b)/2))
-	ts.Check(errors.Join(err, f.Close()))
-	ts.Logf("flipped a bit of byte %d of %s (%d bytes)", len(b)/2, largest, size)
+	middle := len(bytes.TrimRight(b, "\x00")) / 2 // of what has been written: a segment may end with padding
+	b[middle] ^= 0x10
+	ts.Check(os.WriteFile(segments[0], b, 0o600))
+	ts.Logf("flipped a bit of byte %d of %s", middle, segments[0])
 }
 
 // scriptBigLine writes a short line and one of a given size: bigline SIZE FILE

@@ -115,15 +115,18 @@ func removeQuietly(path string, logger *slog.Logger) {
 // endNode lets a neighbour have what was published last, for a moment, and
 // closes the bus.
 func endNode(b *bus.Bus, logger *slog.Logger) error {
-	wait := stopFor
+	published := b.Stats().Counters["published"] > 0
 	if len(b.Peers()) == 0 {
-		wait = 0 // nobody is there to have it
+		if published {
+			logger.Warn("no neighbour is there to take what was published here; it stays in the log")
+		}
+		return b.Close()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	ctx, cancel := context.WithTimeout(context.Background(), stopFor)
 	defer cancel()
 	err := b.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		logger.Warn("no neighbour holds all that was published here; it stays in the log")
+		logger.Warn("no neighbour is known to hold all that was published here; it stays in the log")
 		return nil
 	}
 	return err
