@@ -48,8 +48,10 @@ func (e *GapError) Error() string {
 // Unwrap returns [ErrGap].
 func (e *GapError) Unwrap() error { return ErrGap }
 
-// LagError reports that retention removed events before the subscription came
-// to them. It wraps [ErrLagged], and comes once for each stretch removed.
+// LagError reports that events were gone from this node's log before the
+// subscription came to them: removed by retention, or lost with a damaged part
+// of a file, in which case what peers still hold comes again as late. It wraps
+// [ErrLagged], and comes once for each stretch.
 type LagError struct {
 	Topic string
 	From  uint64 // first offset that is gone
@@ -57,7 +59,7 @@ type LagError struct {
 }
 
 func (e *LagError) Error() string {
-	return fmt.Sprintf("bus: subscription of %q lagged: retention removed %d events from offset %d on",
+	return fmt.Sprintf("bus: subscription of %q lagged: %d events from offset %d on are gone from the log",
 		e.Topic, e.Lost, e.From)
 }
 
