@@ -103,8 +103,12 @@ func (c Config) Validate() error {
 		name string
 		got  int
 	}{
-		{"Degree", c.Degree}, {"AuthorsMax", c.AuthorsMax}, {"TopicsMax", c.TopicsMax},
-		{"ServeMaxBytes", c.ServeMaxBytes}, {"WantsMax", c.WantsMax}, {"DemeritsMax", c.DemeritsMax},
+		{"Degree", c.Degree},
+		{"AuthorsMax", c.AuthorsMax},
+		{"TopicsMax", c.TopicsMax},
+		{"ServeMaxBytes", c.ServeMaxBytes},
+		{"WantsMax", c.WantsMax},
+		{"DemeritsMax", c.DemeritsMax},
 	} {
 		if n.got < 1 {
 			bad(n.name, n.got, ">= 1")
@@ -114,8 +118,12 @@ func (c Config) Validate() error {
 		name string
 		got  time.Duration
 	}{
-		{"HaveDelay", c.HaveDelay}, {"GraftDelay", c.GraftDelay}, {"GapTimeout", c.GapTimeout},
-		{"WantTimeout", c.WantTimeout}, {"HeartbeatInterval", c.HeartbeatInterval}, {"Settle", c.Settle},
+		{"HaveDelay", c.HaveDelay},
+		{"GraftDelay", c.GraftDelay},
+		{"GapTimeout", c.GapTimeout},
+		{"WantTimeout", c.WantTimeout},
+		{"HeartbeatInterval", c.HeartbeatInterval},
+		{"Settle", c.Settle},
 	} {
 		if d.got <= 0 {
 			bad(d.name, d.got, "> 0")

@@ -190,8 +190,10 @@ func (c *Core) demerit(p *peer, reason string) {
 	p.demerits++
 	if p.demerits == c.cfg.DemeritsMax {
 		c.stats.Disconnected++
-		c.out.Disconnect = append(c.out.Disconnect, Disconnect{p.id,
-			fmt.Sprintf("%d offences, the last: %s", p.demerits, reason)})
+		c.out.Disconnect = append(c.out.Disconnect, Disconnect{
+			p.id,
+			fmt.Sprintf("%d offences, the last: %s", p.demerits, reason),
+		})
 	}
 }
 
