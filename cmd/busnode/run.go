@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/google/renameio/v2/maybe"
 	"github.com/spf13/cobra"
 
 	"github.com/busnode/busnode/bus"
@@ -100,7 +100,7 @@ func follow(ctx context.Context, b *bus.Bus, path string, served <-chan error) e
 }
 
 func writeAddrs(path string, addrs []string) error {
-	if err := renameio.WriteFile(path, []byte(strings.Join(addrs, "\n")+"\n"), 0o644); err != nil {
+	if err := maybe.WriteFile(path, []byte(strings.Join(addrs, "\n")+"\n"), 0o644); err != nil {
 		return fmt.Errorf("write addresses: %w", err)
 	}
 	return nil
