@@ -15,7 +15,7 @@ const (
 	addrsMax = 16   // of one peer
 
 	backoffMin  = 200 * time.Millisecond
-	backoffNear = 2 * time.Second  // for static peers and those that were linked lately
+	backoffNear = 2 * time.Second  // for named peers and those that were linked lately
 	backoffFar  = time.Minute      // for others
 	lately      = 10 * time.Minute // after the end of the last link
 	linkFair    = 2 * time.Second  // a link that ended sooner counts as a failure
@@ -50,9 +50,12 @@ type entry struct {
 	warned   bool
 }
 
+// named reports whether the configuration or a caller names the peer.
+func (e *entry) named() bool { return e.source == SourceStatic || e.source == SourceAsked }
+
 // near reports whether the peer is worth frequent tries.
 func (e *entry) near(now time.Time) bool {
-	return e.source == SourceStatic || !e.changed.IsZero() && now.Sub(e.changed) < lately
+	return e.named() || !e.changed.IsZero() && now.Sub(e.changed) < lately
 }
 
 // failed sets the time of the next try after one more failure.

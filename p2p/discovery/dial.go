@@ -50,7 +50,7 @@ func (k *Keeper) dialDue(now time.Time) (next time.Time) {
 		if e.linked || e.dialling || len(e.addrs) == 0 {
 			continue
 		}
-		if e.source != SourceStatic && k.links >= k.cfg.LinksWanted {
+		if !e.named() && k.links >= k.cfg.LinksWanted {
 			continue
 		}
 		if e.next.After(now) {
@@ -64,6 +64,9 @@ func (k *Keeper) dialDue(now time.Time) (next time.Time) {
 	for _, e := range due {
 		if k.dials >= dialsMax {
 			return next // the end of a dial wakes us
+		}
+		if !e.named() && k.dials >= dialsMax-dialsKept {
+			continue // likewise
 		}
 		if k.cfg.Refuses(e.id) || k.cfg.Host.Network().Connectedness(e.id) == network.Connected {
 			// The link comes up on the connection that there is, or its end wakes us.

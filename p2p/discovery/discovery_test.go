@@ -3,6 +3,8 @@ package discovery
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/test"
 	ma "github.com/multiformats/go-multiaddr"
@@ -103,7 +108,8 @@ func TestFileIsBounded(t *testing.T) {
 
 func TestBackoffGrowsToItsLimit(t *testing.T) {
 	now := time.Now()
-	for source, limit := range map[Source]time.Duration{SourceStatic: backoffNear, SourceSeen: backoffFar} {
+	limits := map[Source]time.Duration{SourceStatic: backoffNear, SourceAsked: backoffNear, SourceSeen: backoffFar}
+	for source, limit := range limits {
 		e := &entry{source: source}
 		for i := range 64 {
 			e.failed(now, errors.New("no"))
@@ -145,6 +151,67 @@ func TestBookIsBoundedAndKeepsTheBest(t *testing.T) {
 	if len(e.addrs) != addrsMax || e.source != SourceStatic || !e.addrs[0].Equal(addrAt(2*addrsMax)) {
 		t.Errorf("%d addresses from %s, the first %v", len(e.addrs), e.source, e.addrs[0])
 	}
+}
+
+func TestAskedPeerIsDialledAtOnceAmongManyThatAreLost(t *testing.T) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0") // connects, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	lost := ma.StringCast(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port))
+	from, to := newHost(t), newHost(t)
+	k := New(Config{Host: from, Logger: slog.New(slog.DiscardHandler), LinksWanted: 64})
+	for range 2 * dialsMax {
+		k.add(peer.AddrInfo{ID: randomPeer(t), Addrs: []ma.Multiaddr{lost}}, SourceSeen)
+	}
+	k.Start()
+	defer func() { _ = k.Close() }()
+	time.Sleep(200 * time.Millisecond) // for the dials of the lost to begin
+	began := time.Now()
+	if err := k.Ask(peer.AddrInfo{ID: to.ID(), Addrs: to.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	for from.Network().Connectedness(to.ID()) != network.Connected {
+		if time.Since(began) > 3*time.Second {
+			t.Fatal("the asked peer is not dialled while others are")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestNewestAddressesOfAPeerThatComesAreFirst(t *testing.T) {
+	k := New(Config{Host: newHost(t), Logger: slog.New(slog.DiscardHandler)})
+	defer func() { _ = k.Close() }()
+	p := randomPeer(t)
+	for port := range 2 * addrsMax { // it comes back at another place each time
+		now := addrAt(port + 1)
+		k.cfg.Host.Peerstore().ClearAddrs(p)
+		k.cfg.Host.Peerstore().AddAddr(p, now, time.Hour)
+		k.Up(p, inboundConn{})
+		k.Down(p, errors.New("gone"))
+		if got := k.Status()[0].Addrs; !got[0].Equal(now) || len(got) > addrsMax {
+			t.Fatalf("the peer is at %v, known as %v", now, got)
+		}
+	}
+}
+
+// inboundConn is a connection that the peer opened.
+type inboundConn struct{ network.Conn }
+
+func (inboundConn) Stat() network.ConnStats {
+	return network.ConnStats{Stats: network.Stats{Direction: network.DirInbound}}
+}
+
+func newHost(t *testing.T) host.Host {
+	t.Helper()
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(),
+		libp2p.ResourceManager(&network.NullResourceManager{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
 }
 
 func TestGoodPeersComeLinkedFirst(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 const (
 	dialsMax    = 32              // under way at once
+	dialsKept   = 8               // of them for named peers, so that a crowd of lost ones does not delay these
 	dialMax     = 8 * time.Second // one dial; libp2p gives up a local address after 5 s
 	fileEvery   = 5 * time.Second // at most
 	mdnsPause   = time.Second     // before the peer with the higher ID dials, for both find each other
@@ -33,8 +34,8 @@ type Config struct {
 	File string
 	// MDNS is the name of the service to look for and to announce; empty: none.
 	MDNS string
-	// LinksWanted is the number of links above which only static peers are
-	// dialled. 0: 64.
+	// LinksWanted is the number of links above which only static peers and those
+	// of Ask are dialled. 0: 64.
 	LinksWanted int
 	// Refuses says which peers not to dial for now; nil: none.
 	Refuses func(peer.ID) bool
@@ -169,7 +170,10 @@ func (k *Keeper) Up(p peer.ID, conn network.Conn) {
 	if e.warned {
 		k.log.Info("peer is back", "peer", p, "failures", e.failures)
 	}
-	if len(addrs) > 0 && conn.Stat().Direction == network.DirOutbound {
+	switch {
+	case !e.named():
+		e.addrs = mergeAddrs(addrs, e.addrs) // where it was before may be taken
+	case len(addrs) > 0 && conn.Stat().Direction == network.DirOutbound:
 		e.addrs = mergeAddrs(addrs[:1], e.addrs)
 	}
 	if !e.linked {
