@@ -40,7 +40,8 @@ type Config struct {
 	// PeersFile keeps the last good peers between runs; empty: they are forgotten.
 	PeersFile string
 	// ConnectionsMax is the number of connections above which a new host drops
-	// those that carry no link. 0: 192. Twice as many are the hard limit.
+	// those that carry no link. 0: 192. Twice as many are the hard limit, and
+	// one and a half times for those that others open.
 	ConnectionsMax int
 	Logger         *slog.Logger // nil: slog.Default()
 }

@@ -30,6 +30,8 @@ var (
 	ErrNotOwnHost = errors.New("p2p: not on a host that was given")
 	// ErrOtherNetwork says that a peer is on another network or uses another key.
 	ErrOtherNetwork = streams.ErrOtherNetwork
+	// ErrListen says that the host cannot listen on an address that was named.
+	ErrListen = errors.New("p2p: cannot listen")
 	// ErrClosed says that the host is closed.
 	ErrClosed = errors.New("p2p: closed")
 )
@@ -55,7 +57,7 @@ type Host struct {
 
 // New makes the node's place on the network, or takes the one given. Others
 // can connect when it returns; links come up, and peers are dialled, once the
-// carrier is started. The error wraps ErrConfig, ErrHostKey or libp2p's.
+// carrier is started. The error wraps ErrConfig, ErrHostKey, ErrListen or libp2p's.
 func New(cfg Config) (*Host, error) {
 	set, err := cfg.check()
 	if err != nil {

@@ -2,8 +2,10 @@ package p2p
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -18,6 +20,8 @@ import (
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/busnode/busnode/p2p/streams"
 )
@@ -33,6 +37,9 @@ const (
 func newHost(s settings, g *gater) (host.Host, error) {
 	key, err := hostKey(s.Identity)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkFree(s.listen); err != nil {
 		return nil, err
 	}
 	limits, err := newResourceManager(s.ConnectionsMax)
@@ -66,7 +73,40 @@ func newHost(s settings, g *gater) (host.Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("p2p: make the host: %w", err)
 	}
+	// libp2p is content with one listener. Who named addresses is not.
+	if bound := listening(h); len(bound) < len(s.listen) {
+		err := fmt.Errorf("%w: of the addresses %v only %v", ErrListen, s.listen, bound)
+		return nil, errors.Join(err, h.Close())
+	}
 	return h, nil
+}
+
+// listening returns the addresses at which the host listens, without those of
+// relays.
+func listening(h host.Host) []ma.Multiaddr {
+	return slices.DeleteFunc(h.Network().ListenAddresses(), func(addr ma.Multiaddr) bool {
+		_, err := addr.ValueForProtocol(ma.P_CIRCUIT)
+		return err == nil
+	})
+}
+
+// checkFree reports TCP addresses that are in use. libp2p listens with
+// SO_REUSEPORT, so two nodes could listen on one port and each would get some
+// of the other's connections.
+func checkFree(addrs []ma.Multiaddr) error {
+	var errs []error
+	for _, addr := range addrs {
+		if _, err := addr.ValueForProtocol(ma.P_TCP); err != nil {
+			continue
+		}
+		l, err := manet.Listen(addr)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%w: %s: %w", ErrListen, addr, err))
+			continue
+		}
+		_ = l.Close() // it was a trial
+	}
+	return errors.Join(errs...)
 }
 
 func hostKey(identity ed25519.PrivateKey) (crypto.PrivKey, error) {
@@ -102,7 +142,8 @@ func newResourceManager(connections int) (network.ResourceManager, error) {
 	hard := 2 * connections
 	memory := int64(hard)*memoryOfConn/2 + 64<<20
 	base := rcmgr.BaseLimit{
-		Conns: hard, ConnsInbound: hard, ConnsOutbound: hard,
+		// Those who come by themselves must leave room for those whom we dial.
+		Conns: hard, ConnsInbound: hard - connections/2, ConnsOutbound: hard,
 		Streams: hard * 32, StreamsInbound: hard * 16, StreamsOutbound: hard * 16,
 		Memory: memory, FD: hard + 64,
 	}
@@ -111,6 +152,8 @@ func newResourceManager(connections int) (network.ResourceManager, error) {
 	scaling.SystemBaseLimit = base
 	scaling.TransientBaseLimit = base
 	scaling.TransientBaseLimit.Memory = memory / 4
+	// What is configured holds on large machines too.
+	scaling.SystemLimitIncrease, scaling.TransientLimitIncrease = rcmgr.BaseLimitIncrease{}, rcmgr.BaseLimitIncrease{}
 	ours := rcmgr.BaseLimit{
 		Streams: hard * streamsOfPeer, StreamsInbound: hard * streamsOfPeer / 2, StreamsOutbound: hard * streamsOfPeer / 2,
 		Memory: memory,
