@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ const (
 
 // Stats counts what the carrier refused and gave up.
 type Stats struct {
-	HandshakesRefused uint64 // for want of a slot, or because the peer is refused for now
+	HandshakesRefused uint64 // for want of a slot, also later, or because the peer is refused for now
 	HandshakesFailed  uint64 // inbound, for whatever reason
 	LinksUp           uint64
 	LinksDown         uint64
@@ -55,12 +56,15 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 		_ = s.ResetWithError(network.StreamGated) // the stream is given up either way
 		return
 	}
-	if !c.slots.take(p) {
+	taken, oldest := c.slots.take(p, s)
+	if !taken {
 		c.counter.handshakesRefused.Add(1)
 		_ = s.ResetWithError(network.StreamRateLimited) // as above
 		return
 	}
-	defer c.slots.release(p)
+	if oldest {
+		c.counter.handshakesRefused.Add(1)
+	}
 	h := handshake{
 		secret: c.cfg.Secret, protocol: string(protocols[lane]), initiator: p, responder: c.cfg.Host.ID(),
 	}
@@ -70,6 +74,7 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 	if err == nil {
 		_, err = h.respond(s)
 	}
+	c.slots.release(s) // before the deadline is lifted, which a newer handshake may have put in the past
 	if err == nil {
 		err = s.SetDeadline(time.Time{})
 	}
@@ -90,34 +95,47 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 	}
 }
 
-// slots limits the handshakes under way, in all and for each peer.
+// slots limits the handshakes under way, in all and for each peer. When all
+// are taken the oldest one gives way: an honest handshake takes a few round
+// trips, and peer IDs cost a stranger nothing, so those who linger must not
+// keep others out.
 type slots struct {
-	mu     sync.Mutex // guards the fields below
-	taken  int
-	ofPeer map[peer.ID]int
+	mu    sync.Mutex // guards taken
+	taken []slot     // oldest first
 }
 
-func (s *slots) take(p peer.ID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken >= handshakesMax || s.ofPeer[p] >= handshakesOfPeerMax {
-		return false
-	}
-	if s.ofPeer == nil {
-		s.ofPeer = make(map[peer.ID]int)
-	}
-	s.taken++
-	s.ofPeer[p]++
-	return true
+type slot struct {
+	peer   peer.ID
+	stream network.Stream
 }
 
-func (s *slots) release(p peer.ID) {
+// take takes a slot for a stream, and reports whether the oldest handshake was
+// ended for it.
+func (s *slots) take(p peer.ID, stream network.Stream) (taken, oldest bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.taken--
-	if s.ofPeer[p]--; s.ofPeer[p] == 0 {
-		delete(s.ofPeer, p)
+	ofPeer := 0
+	for _, other := range s.taken {
+		if other.peer == p {
+			ofPeer++
+		}
 	}
+	if ofPeer >= handshakesOfPeerMax {
+		return false, false
+	}
+	if oldest = len(s.taken) >= handshakesMax; oldest {
+		_ = s.taken[0].stream.SetDeadline(time.Unix(1, 0)) // fails if the stream has ended, which serves as well
+		s.taken = slices.Delete(s.taken, 0, 1)
+	}
+	s.taken = append(s.taken, slot{p, stream})
+	return true, oldest
+}
+
+// release gives a stream's slot back, if it still has one.
+func (s *slots) release(stream network.Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken = slices.DeleteFunc(s.taken, func(other slot) bool { return other.stream == stream })
 }
 
 // punish refuses a peer that failed a handshake, longer each time.

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -25,6 +26,10 @@ const (
 )
 
 var protocols = [carrier.Lanes]protocol.ID{carrier.News: NewsID, carrier.Repair: RepairID}
+
+// ErrHostTaken says that another carrier runs on the host: a host serves each
+// protocol once, so the second would silence the first.
+var ErrHostTaken = errors.New("streams: the host has a carrier already")
 
 // Config says what a carrier runs on. Host and Secret are required.
 type Config struct {
@@ -63,8 +68,8 @@ type Observer struct {
 type Carrier struct {
 	cfg     Config
 	log     *slog.Logger
-	born    time.Time // origin of the monotonic times in links
-	ctx     context.Context
+	born    time.Time       // origin of the monotonic times in links
+	ctx     context.Context //nolint:containedctx // the carrier's own, ended by Close
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	handler carrier.Handler // constant after Start
@@ -119,8 +124,14 @@ func (c *Carrier) Start(h carrier.Handler) error {
 	if c.started {
 		return fmt.Errorf("streams: started already")
 	}
+	for _, id := range protocols {
+		if slices.Contains(c.cfg.Host.Mux().Protocols(), id) {
+			return fmt.Errorf("%w: it serves %s", ErrHostTaken, id)
+		}
+	}
 	sub, err := c.cfg.Host.EventBus().Subscribe([]any{
-		new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerProtocolsUpdated),
+		new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerIdentificationFailed),
+		new(event.EvtPeerProtocolsUpdated),
 	})
 	if err != nil {
 		return fmt.Errorf("streams: subscribe to the host's events: %w", err)
@@ -151,7 +162,7 @@ func (c *Carrier) Start(h carrier.Handler) error {
 	return nil
 }
 
-// listen considers peers whose protocols became known.
+// listen considers peers whose protocols became known, or will not.
 func (c *Carrier) listen(sub event.Subscription) {
 	for e := range sub.Out() {
 		switch e := e.(type) {
@@ -159,6 +170,12 @@ func (c *Carrier) listen(sub event.Subscription) {
 			c.consider(e.Peer)
 		case event.EvtPeerProtocolsUpdated:
 			c.consider(e.Peer)
+		case event.EvtPeerIdentificationFailed:
+			// libp2p does not try again as long as the connection lives, so what
+			// the peer speaks is found out by asking.
+			if c.dialled(e.Peer) {
+				c.adopt(e.Peer, nil)
+			}
 		}
 	}
 }
@@ -202,11 +219,15 @@ func (c *Carrier) consider(p peer.ID) {
 		signal(n.wake)
 		return
 	}
-	known, err := c.cfg.Host.Peerstore().SupportsProtocols(p, NewsID)
-	if err != nil || len(known) == 0 || !c.dialled(p) {
-		return
+	if c.speaks(p) && c.dialled(p) {
+		c.adopt(p, nil)
 	}
-	c.adopt(p, nil)
+}
+
+// speaks reports whether p is known to speak our protocol.
+func (c *Carrier) speaks(p peer.ID) bool {
+	known, err := c.cfg.Host.Peerstore().SupportsProtocols(p, NewsID)
+	return err == nil && len(known) > 0
 }
 
 // dialled reports whether a connection to p was opened by us.

@@ -19,6 +19,7 @@ import (
 const (
 	openBackoffMin = 100 * time.Millisecond
 	openBackoffMax = 5 * time.Second
+	asksMax        = 4 // of a peer that is not known to speak our protocol
 )
 
 // Reasons of a LinkDown, which callers test with [errors.Is].
@@ -39,7 +40,7 @@ type inbound struct {
 	stream network.Stream
 }
 
-// neighbour is a peer that speaks our protocol. Its goroutine brings the link
+// neighbour is a peer that speaks our protocol, or may. Its goroutine brings the link
 // up whenever it can be up.
 type neighbour struct {
 	c         *Carrier
@@ -91,10 +92,14 @@ func (n *neighbour) offered() bool {
 func (n *neighbour) run() {
 	ctx := n.c.ctx
 	backoff := openBackoffMin
+	asks := 0
 	for ctx.Err() == nil {
 		if n.c.cfg.Host.Network().Connectedness(n.id) == network.NotConnected {
 			n.drop()
 			if n.c.forget(n) {
+				// A connection that came after the question found n here, and nobody
+				// to wake.
+				n.c.consider(n.id)
 				return
 			}
 		}
@@ -116,6 +121,12 @@ func (n *neighbour) run() {
 			continue
 		}
 		n.c.log.Debug("no link", "peer", n.id, "err", err)
+		if n.c.speaks(n.id) {
+			asks = 0
+		} else if asks++; asks >= asksMax && n.c.forget(n) {
+			n.c.consider(n.id) // as above
+			return
+		}
 		n.wait(backoff/2 + rand.N(backoff))
 		backoff = min(2*backoff, openBackoffMax)
 	}

@@ -95,6 +95,31 @@ func TestIdleStrangersDoNotKeepOthersOut(t *testing.T) {
 	}
 }
 
+func TestManyIdleStrangersDoNotKeepOthersOut(t *testing.T) {
+	node := newHost(t, overTCP)
+	c, h := startOn(t, streams.Config{Host: node, OwnHost: true, HandshakeMax: time.Minute})
+	for range 20 { // with four streams each, they want more slots than there are
+		stranger := newHost(t, overTCP)
+		connect(t, stranger, node)
+		for range 4 {
+			s, err := stranger.NewStream(t.Context(), node.ID(), streams.NewsID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = s.Write([]byte{0}) // fails if there is no slot
+		}
+	}
+	for deadline := time.Now().Add(patience); c.Stats().HandshakesRefused == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the number of handshakes under way has no limit")
+		}
+	}
+	friend := newHost(t, overTCP)
+	startOn(t, streams.Config{Host: friend, OwnHost: true})
+	connect(t, friend, node)
+	await(t, "LinkUp", h.ups)
+}
+
 func TestFramesPastTheLimitEndTheLink(t *testing.T) {
 	a, b := newHost(t, overTCP), newHost(t, overTCP)
 	ca, ha := startOn(t, streams.Config{Host: a})
