@@ -103,10 +103,11 @@ func (e *engine) applyItem(c *change, seg uint32) {
 		e.setDurable(it.name, it.filter, it.life, seg)
 	case recForget:
 		e.forget(it.name, it.life, seg)
+	default: // the others are no small records
 	}
 }
 
-// wakeReaders compacts what trimming left, and closes the channels of readers
+// wakeReaders compacts what trimming left, each topic once, and closes the channels of readers
 // that wait for an offset which is there now: one channel a topic and offset,
 // however many wait.
 func (e *engine) wakeReaders(g *group) {
@@ -121,10 +122,13 @@ func (e *engine) wakeReaders(g *group) {
 				t = e.topics[c.it.gap.Topic]
 			case recTrim, recTopic:
 				t = e.topics[c.it.topic]
-				if !g.later(i, t) {
+				if !g.compacted[t] {
+					g.compacted[t] = true
 					e.compact(t)
 				}
+			default: // changes no topic's order
 			}
+		default: // so do these
 		}
 		if t == nil || len(e.waits) == 0 {
 			continue
@@ -140,15 +144,6 @@ func (e *engine) wakeReaders(g *group) {
 			delete(e.waits, t.name)
 		}
 	}
-}
-
-// later reports whether a later change of the group trims the topic too.
-func (g *group) later(i int, t *topicIndex) bool {
-	if i+1 >= len(g.changes) {
-		return false
-	}
-	c := &g.changes[i+1]
-	return c.kind == changeItem && c.it.kind == recTrim && c.it.topic == t.name
 }
 
 // appendSide appends what the sidecar of the group's segment tells of the group.

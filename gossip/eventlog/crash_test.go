@@ -98,6 +98,7 @@ func (m *crashModel) promise(log eventlog.Log, ops []eventlog.Op) {
 			m.released[op.ID] = true
 		case eventlog.OpCursor:
 			m.cursor = op.Offset
+		default: // nothing is promised of the others
 		}
 	}
 }

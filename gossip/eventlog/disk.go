@@ -2,10 +2,13 @@ package eventlog
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,6 +40,7 @@ type disk struct {
 	dirty   []dirt
 	rolled  []*segment // closed, and not given to the keeper yet
 	forced  bool       // dirty wants a sync under any policy
+	lost    error      // a sync failed, and what it did not cover was not written again yet
 	stopped bool
 }
 
@@ -44,7 +48,6 @@ type disk struct {
 type waiter struct {
 	done Done
 	err  error
-	seg  *segment
 }
 
 // dirt is a segment whose bytes up to size were written.
@@ -183,7 +186,7 @@ func (d *disk) written(requests []request, g *group) {
 	}
 	for i := range requests {
 		if r := &requests[i]; r.done != nil {
-			d.waiting = append(d.waiting, waiter{r.done, r.err, d.active})
+			d.waiting = append(d.waiting, waiter{r.done, r.err})
 		}
 	}
 	signal(d.wake)
@@ -224,11 +227,13 @@ func (d *disk) syncLoop(e *engine) {
 		if due {
 			dirty, d.dirty, d.forced = d.dirty, nil, false
 		}
-		stopped := d.stopped
+		stopped, lost := d.stopped, d.lost
 		d.mu.Unlock()
 
-		d.sync(e, dirty)
-		d.tell(e, waiting)
+		if err := d.sync(e, dirty); lost == nil {
+			lost = err
+		}
+		d.tell(e, waiting, lost)
 		d.passRolled()
 		if stopped {
 			return
@@ -236,24 +241,32 @@ func (d *disk) syncLoop(e *engine) {
 	}
 }
 
-func (d *disk) sync(e *engine, dirty []dirt) {
+// sync returns the first error.
+func (d *disk) sync(e *engine, dirty []dirt) (first error) {
 	for _, s := range dirty {
 		if s.seg.failure() != nil {
 			continue
 		}
 		e.syncs.Add(1)
 		if err := s.seg.sync(s.size); err != nil && !errors.Is(err, errSegmentGone) {
-			e.fail(s.seg.failure())
+			d.mu.Lock()
+			d.lost = cmp.Or(d.lost, err)
+			first = cmp.Or(first, err)
+			d.mu.Unlock()
+			e.fail(err)
 		}
 	}
+	return first
 }
 
-func (d *disk) tell(e *engine, waiting []waiter) {
+// tell calls those who waited for a sync. None is told that its batch is stored
+// while an earlier one, perhaps in a segment before, is not.
+func (d *disk) tell(e *engine, waiting []waiter, lost error) {
 	e.callMu.Lock()
 	defer e.callMu.Unlock()
 	for _, w := range waiting {
 		if w.err == nil {
-			w.err = w.seg.failure()
+			w.err = lost
 		}
 		w.done(w.err)
 	}
@@ -304,15 +317,34 @@ func (d *disk) recover(e *engine) error {
 	if err := d.cutTorn(); err != nil {
 		return err
 	}
-	broken := d.active
-	if broken.failure() == nil {
-		d.reserve()
-		return nil
+	d.reserve()
+	broken := e.broken()
+	if d.active.failure() != nil {
+		if err := d.next(e); err != nil {
+			return err
+		}
 	}
-	if err := d.next(e); err != nil {
-		return err
+	for _, s := range broken {
+		if err := e.salvage(s); err != nil {
+			return err
+		}
 	}
-	return e.salvage(broken)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lost = nil // what was salvaged is dirty, and synced before anybody is told again
+	return nil
+}
+
+// broken returns the segments whose sync failed, in order: the active one, or
+// one that was closed before its last sync.
+func (e *engine) broken() []*segment {
+	var all []*segment
+	for _, n := range slices.Sorted(maps.Keys(e.segments)) {
+		if s := e.segments[n]; s.failure() != nil {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // close ends the log after the goroutines have ended. The last record says that

@@ -195,8 +195,10 @@ func (e *engine) gather(requests []request) int {
 	failed := e.failure()
 	for i := range requests {
 		r := &requests[i]
-		if i > 0 && (r.resume || r.owns != nil || e.groupBytes() >= groupMaxBytes) {
-			return i // what retention does is planned against an index that is up to date
+		if i > 0 && (r.resume || r.owns != nil || requests[0].owns != nil || e.groupBytes() >= groupMaxBytes) {
+			// What retention does is planned against an index that is up to date, and
+			// nobody else waits for its sync: later Appends would be told before them.
+			return i
 		}
 		switch {
 		case failed != nil && (r.owns == nil || !e.disk.spare()):
@@ -327,6 +329,7 @@ func newEngine(logger *slog.Logger) *engine {
 	}
 	e.queue.wake = make(chan struct{}, 1)
 	e.group.lives = make(map[string]uint64)
+	e.group.compacted = make(map[*topicIndex]bool)
 	e.group.pending = make(map[wire.BatchID]int)
 	return e
 }

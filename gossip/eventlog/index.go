@@ -87,6 +87,7 @@ type topicIndex struct {
 	events  uint64
 	bytes   int64
 
+	passed   uint64 // by a cursor that the start found: nothing is released below it
 	planNext uint64 // writer only: next after the group that is being written
 }
 
@@ -154,6 +155,9 @@ func (t *topicIndex) by(a wire.Author) *authorIndex {
 	}
 	return ai
 }
+
+// replan forgets what is planned for the topic and not written.
+func (t *topicIndex) replan() { t.planNext = max(t.next, t.passed) }
 
 func (t *topicIndex) used() bool { return t.next > 0 || t.batches > 0 }
 

@@ -64,7 +64,7 @@ func (e *engine) footprint() int64 {
 		if !s.missing {
 			total += s.size
 		}
-		total += s.sideSize
+		total += max(s.sideSize, int64(len(s.side))) // written, or to be
 	}
 	return total
 }

@@ -73,9 +73,10 @@ func (e *engine) load(steps []migration) error {
 			return err
 		}
 	}
+	e.passCursors()
 	for _, t := range e.topics {
 		e.compact(t)
-		t.planNext = t.next
+		t.replan()
 	}
 	for _, r := range e.batches {
 		r.barred = r.verdict != 0
@@ -344,6 +345,18 @@ func (e *engine) replayRelease(m *Meta, seg uint32) {
 		e.add(r)
 	}
 	e.release(r, m.Offset, m.Late, seg)
+}
+
+// passCursors has each topic go on after all that was acknowledged of it. A power
+// failure may have taken events from one segment and left, in a later one, the
+// cursor that had passed them: what is released at their offsets would be skipped.
+func (e *engine) passCursors() {
+	for _, d := range e.durables {
+		for topic, c := range d.cursors {
+			t := e.topics[topic]
+			t.passed = max(t.passed, c.offset)
+		}
+	}
 }
 
 // dropForgotten lets go of durables that no segment declares any more.

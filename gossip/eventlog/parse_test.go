@@ -25,7 +25,8 @@ func (f byteFile) Size() (int64, error)             { return f.Reader.Size(), ni
 var sampleItems = []item{
 	{kind: recCommit, pos: 44},
 	{kind: recGap, offset: 7, time: 9, gap: Gap{
-		Topic: "t", Author: wire.Author{1}, To: wire.Mark{Epoch: 2, Seq: 3}, Reason: "lost"}},
+		Topic: "t", Author: wire.Author{1}, To: wire.Mark{Epoch: 2, Seq: 3}, Reason: "lost",
+	}},
 	{kind: recVerdict, meta: Meta{ID: wire.BatchID{1}, Verdict: 5}},
 	{kind: recCursor, life: 1, name: "d", topic: "t", offset: 3},
 	{kind: recDurable, life: 1, name: "d", filter: ">"},
@@ -33,11 +34,13 @@ var sampleItems = []item{
 	{kind: recTrim, topic: "t", author: wire.Author{1}, mark: wire.Mark{Epoch: 1, Seq: 2}, time: 5},
 	{kind: recTopic, topic: "t", offset: 9, floor: 4},
 	{kind: recRelease, meta: Meta{ID: wire.BatchID{1}, Offset: 5, Released: true, Late: true, Header: wire.Header{
-		Topic: "t", Author: wire.Author{1}, Epoch: 3, First: 4, Count: 5, Time: 6}}},
+		Topic: "t", Author: wire.Author{1}, Epoch: 3, First: 4, Count: 5, Time: 6,
+	}}},
 	{kind: recMeta, pos: 99, meta: Meta{ID: wire.BatchID{1}, Offset: 5, Released: true, Size: 77, Header: wire.Header{
 		Version: 1, Network: "n", Topic: "t", Author: wire.Author{1}, Epoch: 3, First: 4, Count: 5, Time: 6,
 		Prev: wire.Prev{Mark: wire.Mark{Epoch: 1, Seq: 2}, Time: 3}, Kind: 1, Compression: 1, BodyLen: 2,
-		BodySum: [32]byte{1}, Unreadable: true}}},
+		BodySum: [32]byte{1}, Unreadable: true,
+	}}},
 }
 
 func TestItemsParseAsTheyWereAppended(t *testing.T) {

@@ -59,17 +59,18 @@ const (
 // it; so readers see nothing that was not written, and a failed group leaves
 // nothing behind.
 type group struct {
-	buf     []byte
-	changes []change
-	heads   []head
-	pending map[wire.BatchID]int // of heads
-	lives   map[string]uint64    // of durables that the group declares; 0: that it forgets
-	begun   uint64               // how many lives begin
-	seg     uint32
-	base    int64 // where buf will be in the segment
-	skipped uint64
-	bytes   int64 // of new batches
-	forced  bool  // wants a sync under any policy
+	buf       []byte
+	changes   []change
+	heads     []head
+	pending   map[wire.BatchID]int // of heads
+	compacted map[*topicIndex]bool // once the group was applied
+	lives     map[string]uint64    // of durables that the group declares; 0: that it forgets
+	begun     uint64               // how many lives begin
+	seg       uint32
+	base      int64 // where buf will be in the segment
+	skipped   uint64
+	bytes     int64 // of new batches
+	forced    bool  // wants a sync under any policy
 }
 
 // head is a batch's record in buf whose place is still open.
@@ -96,6 +97,7 @@ func (g *group) reset(s *segment) {
 	g.heads = g.heads[:0]
 	clear(g.pending)
 	clear(g.lives)
+	clear(g.compacted)
 	g.begun = 0
 	g.seg, g.base, g.skipped, g.bytes, g.forced = 0, 0, 0, 0, false
 	if s != nil {
@@ -367,13 +369,14 @@ func (e *engine) unplan() {
 		case changeItem:
 			if c.it.kind == recGap {
 				t := e.topics[c.it.gap.Topic]
-				t.planNext = t.next
+				t.replan()
 			}
 		case changeRelease:
 			c.rec.planned = false
-			c.rec.author.topic.planNext = c.rec.author.topic.next
+			c.rec.author.topic.replan()
 		case changeVerdict:
 			c.rec.barred = c.rec.verdict != 0
+		default: // the others leave nothing before they are applied
 		}
 	}
 }

@@ -209,10 +209,15 @@ func (e *engine) restate(it *item, from uint32) bool {
 	case recGap:
 		t := e.topics[it.topic]
 		i := t.at(it.offset)
-		if i == len(t.entries) || t.entries[i].gap == nil || t.entries[i].gap.seg != from {
+		if i == len(t.entries) || t.entries[i].offset != it.offset {
 			return false
 		}
-		it.gap, it.time = t.entries[i].gap.Gap, t.entries[i].gap.date
+		g := t.entries[i].gap
+		if g == nil || g.gone || g.seg != from {
+			return false
+		}
+		it.gap, it.time = g.Gap, g.date
+	default: // the others are not written again by themselves
 	}
 	return true
 }
@@ -250,6 +255,7 @@ func (e *engine) applyOwn(o *own) {
 		}
 	}
 	delete(e.segments, s.number)
+	s.refs = nil // who still knows the segment need not keep its records
 	o.dropped = s
 }
 

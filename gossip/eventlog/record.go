@@ -202,6 +202,7 @@ func appendItem(dst []byte, it *item) []byte {
 		dst = le.AppendUint64(dst, it.offset)
 		dst = le.AppendUint64(dst, it.floor)
 		dst = appendName(dst, it.topic)
+	default: // recBatch: appendBatchRecord
 	}
 	endRecord(dst, start)
 	return dst

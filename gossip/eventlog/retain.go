@@ -135,7 +135,7 @@ func (p *retention) byAge(now wire.Time, l Limits) error {
 		return nil
 	}
 	cutoff := now.Add(-l.Age)
-	for _, a := range p.e.authorsInOrder() {
+	for _, a := range p.e.authorsInOrder("") {
 		x := &part{author: a}
 		for p.peek(x) && x.oldest.Header.Time < cutoff && p.take(x) {
 		}
@@ -219,7 +219,9 @@ func (p *retention) byTopic(limit int64) error {
 }
 
 // byTotal sheds what the log takes above the limit. On a disk it leaves an eighth
-// for what was removed and still lies in segments with others.
+// for what was removed and still lies in segments with others; when that was not
+// enough, it takes the log to be as large for what it holds as it is now, frames
+// and sidecars included. Whatever was written meanwhile, a share is left.
 func (p *retention) byTotal(limit int64) error {
 	p.e.mu.RLock()
 	taken, held := p.e.footprint(), p.e.bytes
@@ -231,7 +233,8 @@ func (p *retention) byTotal(limit int64) error {
 	if p.e.disk != nil {
 		excess = held - (limit - limit/8)
 		if p.total { // and that was not enough
-			excess = max(excess, taken-limit)
+			left := float64(limit-limit/8) / float64(taken)
+			excess = max(excess, held-int64(left*float64(held)))
 		}
 		p.total = true
 	}
@@ -245,10 +248,7 @@ func (p *retention) byTotal(limit int64) error {
 func (p *retention) holders(topic string) []*holder {
 	byAuthor := make(map[wire.Author]*holder)
 	var all []*holder
-	for _, a := range p.e.authorsInOrder() {
-		if topic != "" && a.topic.name != topic {
-			continue
-		}
+	for _, a := range p.e.authorsInOrder(topic) {
 		h := byAuthor[a.author]
 		if h == nil {
 			h = &holder{}

@@ -76,23 +76,49 @@ func (s *scanner) resync(pos int64) (next int64, err error) {
 			return end, err
 		}
 	}
-	for pos++; pos+frameBytes <= s.size; {
-		b, err := s.bytesAt(pos, windowBytes)
+	for pos++; pos+frameBytes <= s.size; pos++ {
+		b, err := s.ahead(pos)
 		if err != nil || len(b) < frameBytes {
 			return s.size, err
 		}
-		i := bytes.IndexByte(b, recordMagic)
-		if i < 0 {
-			pos += int64(len(b))
+		skipped := frameAt(b)
+		pos += int64(skipped)
+		if skipped+frameBytes > len(b) {
+			pos-- // what is left of the window may begin a frame
 			continue
 		}
-		pos += int64(i)
 		if _, _, sound, err := s.record(pos); err != nil || sound {
 			return pos, err
 		}
-		pos++
 	}
 	return s.size, nil
+}
+
+// ahead returns what the window has from pos on, a frame at least unless the
+// file ends before.
+func (s *scanner) ahead(pos int64) ([]byte, error) {
+	if b, err := s.bytesAt(pos, frameBytes); err != nil || len(b) < frameBytes {
+		return b, err
+	}
+	return s.window[pos-s.at:], nil
+}
+
+// frameAt returns where in b the first frame is that makes sense, or else how
+// many bytes begin none.
+func frameAt(b []byte) int {
+	for i := 0; ; i++ {
+		next := bytes.IndexByte(b[i:], recordMagic)
+		if next < 0 {
+			return len(b)
+		}
+		i += next
+		if i+frameBytes > len(b) {
+			return i
+		}
+		if _, _, ok := checkFrame(b[i:]); ok {
+			return i
+		}
+	}
 }
 
 // found is what a scan of a segment tells besides its records.

@@ -88,7 +88,7 @@ type segment struct {
 	missing  bool      // the file has vanished
 
 	// Of the writer alone, while the segment is written to; then of the keeper.
-	side       []byte // the sidecar's records so far
+	side       []byte // the sidecar's records so far; its length changes under the log's mutex
 	committed  int64  // what the newest commit record says
 	sideLength int64  // of the sidecar that the keeper wrote
 

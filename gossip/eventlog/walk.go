@@ -16,7 +16,7 @@ const walkChunk = 256 // batches that are copied under one lock
 // meanwhile may be told or not.
 func (e *engine) Each(f func(*Meta) bool) {
 	metas := make([]Meta, 0, walkChunk)
-	for _, a := range e.authorsInOrder() {
+	for _, a := range e.authorsInOrder("") {
 		var after *record
 		for {
 			metas, after = e.chunk(metas[:0], a, after)
@@ -32,11 +32,16 @@ func (e *engine) Each(f func(*Meta) bool) {
 	}
 }
 
-func (e *engine) authorsInOrder() []*authorIndex {
+// authorsInOrder returns the authors of a topic, or with "" of all.
+func (e *engine) authorsInOrder(topic string) []*authorIndex {
 	var all []*authorIndex
 	e.mu.RLock()
-	for _, t := range e.topics {
+	if t := e.topics[topic]; t != nil {
 		all = slices.AppendSeq(all, maps.Values(t.authors))
+	} else if topic == "" {
+		for _, t := range e.topics {
+			all = slices.AppendSeq(all, maps.Values(t.authors))
+		}
 	}
 	e.mu.RUnlock()
 	slices.SortFunc(all, func(a, b *authorIndex) int {

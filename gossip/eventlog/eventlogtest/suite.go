@@ -304,8 +304,12 @@ func testSkipped(s *suite) {
 func testInvalid(s *suite) {
 	a := NewAuthor(s, "t", 1)
 	b := a.Batch(1, 1)
-	for _, op := range []eventlog.Op{{}, {Kind: 200}, {Kind: eventlog.OpBatch},
-		{Kind: eventlog.OpForget, Durable: eventlog.Durable{Name: string(make([]byte, 1<<16))}}} {
+	for _, op := range []eventlog.Op{
+		{},
+		{Kind: 200},
+		{Kind: eventlog.OpBatch},
+		{Kind: eventlog.OpForget, Durable: eventlog.Durable{Name: string(make([]byte, 1<<16))}},
+	} {
 		if err := TryAppend(s.log, Stored(b), op); err == nil {
 			s.Errorf("op of kind %d was taken", op.Kind)
 		}
