@@ -107,7 +107,8 @@ func (a *app) benchLocal(ctx context.Context, f *benchFlags) error {
 		return err
 	}
 	defer remove()
-	b := &bench{flags: f, show: a.newDisplay(), logger: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	warnings := slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
+	b := &bench{flags: f, show: a.newDisplay(), logger: slog.New(warnings)}
 	defer b.show.stop()
 	if err := b.open(ctx, dir); err != nil {
 		return errors.Join(err, b.close())
@@ -166,8 +167,9 @@ func (b *bench) open(ctx context.Context, dir string) (err error) {
 }
 
 func (b *bench) openNode(ctx context.Context, dir, name string, opts ...bus.Option) (*bus.Bus, error) {
-	opts = append(opts, bus.WithListen("/ip4/127.0.0.1/tcp/0"), bus.WithoutMDNS(),
-		bus.WithNetwork(fmt.Sprintf("bench-%d", os.Getpid())), bus.WithLogger(b.logger), bus.WithSync(syncPolicy(b.flags.sync)))
+	opts = append(opts,
+		bus.WithListen("/ip4/127.0.0.1/tcp/0"), bus.WithoutMDNS(), bus.WithNetwork(fmt.Sprintf("bench-%d", os.Getpid())),
+		bus.WithLogger(b.logger), bus.WithSync(syncPolicy(b.flags.sync)))
 	if dir != "" {
 		opts = append(opts, bus.WithDataDir(filepath.Join(dir, name)))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,15 +52,21 @@ func (b *bench) run(ctx context.Context) (*benchResult, error) {
 	}
 	close(watching)
 	consuming.Wait()
-	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, errAllArrived) && !errors.Is(cause, errStalled) {
-		err = cause
-	}
-	if err != nil {
+	if err = cmp.Or(err, failure(ctx)); err != nil {
 		return nil, err
 	}
 	r := c.result(c.last.Sub(start), cpuTime()-cpuBefore, int64(b.flags.payload))
 	r.Batches = b.from.Stats().Log.Batches - batchesBefore
 	return r, nil
+}
+
+// failure returns why the run ended, unless that makes a result.
+func failure(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errAllArrived) || errors.Is(cause, errStalled) {
+		return nil
+	}
+	return cause
 }
 
 var (

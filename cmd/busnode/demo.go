@@ -68,7 +68,9 @@ func (a *app) demo(ctx context.Context, nodes, events int) error {
 	if err != nil {
 		return err
 	}
-	d := &demo{dir: dir, show: a.newDisplay(), ledger: newLedger(), network: "demo-" + strconv.Itoa(os.Getpid()), size: nodes}
+	d := &demo{
+		dir: dir, show: a.newDisplay(), ledger: newLedger(), network: "demo-" + strconv.Itoa(os.Getpid()), size: nodes,
+	}
 	defer d.end()
 	err = d.play(ctx, events)
 	d.show.stop()
@@ -87,7 +89,8 @@ func (r *demoResult) print(w io.Writer) {
 	rows := make([][]string, len(r.Nodes))
 	for i, n := range r.Nodes {
 		rows[i] = []string{
-			n.Name, humanize.Comma(int64(n.Held)), strconv.Itoa(n.Missing), strconv.Itoa(n.Duplicates), strconv.Itoa(n.OutOfOrder),
+			n.Name, humanize.Comma(int64(n.Held)),
+			strconv.Itoa(n.Missing), strconv.Itoa(n.Duplicates), strconv.Itoa(n.OutOfOrder),
 		}
 	}
 	fmt.Fprintf(w, "\n%s events published\n\n", humanize.Comma(int64(r.Published)))
@@ -213,9 +216,10 @@ func (d *demo) publishApart(ctx context.Context, left, right []*demoProcess, eve
 func (d *demo) crash(ctx context.Context, events int) error {
 	victim := d.nodes[2]
 	others := append(append([]*demoProcess{}, d.nodes[:2]...), d.nodes[3:]...)
-	d.show.begin("killing %s with SIGKILL, publishing %d events on %s and %s", victim.name, events, d.nodes[0].name, d.nodes[1].name)
+	on := d.nodes[:2]
+	d.show.begin("killing %s with SIGKILL, publishing %d events on %s", victim.name, events, nodeNames(on))
 	victim.kill()
-	took, err := d.publishAndWait(ctx, d.nodes[:2], events, others)
+	took, err := d.publishAndWait(ctx, on, events, others)
 	if err != nil {
 		return err
 	}

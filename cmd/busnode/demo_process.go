@@ -63,7 +63,7 @@ func (n *demoProcess) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the node has a descriptor of its own
 	if err := os.Remove(filepath.Join(n.dir, "addrs")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -88,7 +88,8 @@ func (n *demoProcess) start(ctx context.Context) error {
 }
 
 func (n *demoProcess) awaitStart(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, timeoutf("%s has not started after %v", n.name, demoPatience))
+	cause := timeoutf("%s has not started after %v", n.name, demoPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, cause)
 	defer cancel()
 	for {
 		b, err := os.ReadFile(filepath.Join(n.dir, "addrs"))

@@ -3,12 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/term"
-	"os"
 )
 
 // display shows how a long command gets on: on a terminal a line that is drawn

@@ -63,7 +63,8 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case errors.Is(err, errTimeout):
 		return exitTimeout
-	case errors.Is(err, errUsage), errors.Is(err, bus.ErrConfig), errors.Is(err, bus.ErrTopic), errors.Is(err, bus.ErrFilter):
+	case errors.Is(err, errUsage), errors.Is(err, bus.ErrConfig),
+		errors.Is(err, bus.ErrTopic), errors.Is(err, bus.ErrFilter):
 		return exitUsage
 	}
 	return exitFailed

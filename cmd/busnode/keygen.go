@@ -29,7 +29,7 @@ print it, or write it to FILE with mode 0600. FILE must not exist. Nodes whose
 	}
 	return a.does(cmd, 0, 1, resultOutputs, func(_ context.Context, args []string) error {
 		key := make([]byte, 32)
-		rand.Read(key) //nolint:errcheck // documented never to fail
+		rand.Read(key) // never fails, says its documentation
 		text := hex.EncodeToString(key)
 		if len(args) == 0 {
 			return a.printResult(map[string]string{"format": keyFormat, "key": text}, func(w io.Writer) {

@@ -95,7 +95,8 @@ func scriptMode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptFlip flips a bit in the middle of a log's only segment: flip DIR
+// scriptFlip flips a bit of a log's only segment, in the last TEXT up to the
+// first LANDMARK: flip DIR TEXT LANDMARK
 func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
 	segments, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*.seg"))
 	ts.Check(err)
@@ -104,10 +105,17 @@ func scriptFlip(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	b, err := os.ReadFile(segments[0])
 	ts.Check(err)
-	middle := len(bytes.TrimRight(b, "\x00")) / 2 // of what has been written: a segment may end with padding
-	b[middle] ^= 0x10
+	end := bytes.Index(b, []byte(args[2]))
+	at := -1
+	if end >= 0 {
+		at = bytes.LastIndex(b[:end+len(args[2])], []byte(args[1]))
+	}
+	if at < 0 {
+		ts.Fatalf("%s holds no %q, or no %q before it", segments[0], args[2], args[1])
+	}
+	b[at] ^= 0x10
 	ts.Check(os.WriteFile(segments[0], b, 0o600))
-	ts.Logf("flipped a bit of byte %d of %s", middle, segments[0])
+	ts.Logf("flipped a bit of byte %d of %s", at, segments[0])
 }
 
 // scriptBigLine writes a short line and one of a given size: bigline SIZE FILE

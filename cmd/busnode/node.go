@@ -41,12 +41,14 @@ func (a *app) dataFlag(fs *pflag.FlagSet, to *string) {
 // addJoining adds the flags that any node has.
 func (f *nodeFlags) addJoining(a *app, fs *pflag.FlagSet, logLevel string) {
 	a.dataFlag(fs, &f.data)
-	fs.StringArrayVar(&f.listen, "listen", nil, "listen on this `multiaddr`; repeats (default all interfaces, TCP and QUIC, free ports)")
+	fs.StringArrayVar(&f.listen, "listen", nil,
+		"listen on this `multiaddr`; repeats (default all interfaces, TCP and QUIC, free ports)")
 	fs.StringArrayVar(&f.peers, "peer", nil, "stay connected to this `multiaddr`, with /p2p/ID; repeats")
 	fs.StringVar(&f.network, "network", bus.DefaultNetwork, "`name` of the network; nodes of others are refused")
 	fs.StringVar(&f.psk, "psk", "", "`file` with the network's key, see keygen; nodes without it are refused")
 	fs.BoolVar(&f.noMDNS, "no-mdns", false, "neither look for nodes on the local network nor be found")
-	fs.BoolVar(&f.noPeerExchange, "no-peer-exchange", false, "ask no neighbour for more peers (peer exchange comes in a later release)")
+	fs.BoolVar(&f.noPeerExchange, "no-peer-exchange", false,
+		"ask no neighbour for more peers (peer exchange comes in a later release)")
 	choiceFlag(fs, &f.logFormat, "log-format", "log as", "text", "json")
 	f.logLevel = logLevel
 	fs.Var(choice{&f.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "log from this level on")

@@ -287,7 +287,8 @@ func TestBenchLocal(t *testing.T) {
 		if err := json.Unmarshal(out.Bytes(), &r); code != 0 || err != nil {
 			t.Fatalf("bench local --log %s: code %d, %v\n%s", log, code, err, stderr.Bytes())
 		}
-		if r.Published != 5000 || r.Delivered != 5000 || !r.asPromised() || r.EventsPerS <= 0 || r.Batches == 0 || r.P99Ms <= 0 {
+		if r.Published != 5000 || r.Delivered != 5000 || !r.asPromised() || r.EventsPerS <= 0 || r.Batches == 0 ||
+			r.P99Ms <= 0 {
 			t.Errorf("bench local --log %s found %+v", log, r)
 		}
 	}

@@ -53,7 +53,8 @@ one neighbour holds all events; if none does by --timeout, the exit code is 3.`,
 	fs.Var(&f.size, "size", "size of generated payloads (default 128)")
 	fs.Var(&f.rate, "rate", "at most this fast: 500 is events a second, 100Mbit payload bits a second (default no limit)")
 	fs.IntVar(&f.waitHeld, "wait-held", 0, "wait until this `number` of other nodes hold all")
-	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "wait this long for other nodes to hold all, from the last event on")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second,
+		"wait this long for other nodes to hold all, from the last event on")
 	return a.does(cmd, 1, 2, resultOutputs, func(ctx context.Context, args []string) error {
 		return a.publish(ctx, f, args)
 	})

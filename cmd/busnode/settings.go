@@ -44,10 +44,8 @@ func (a *app) fromEnvironment(cmd *cobra.Command, given map[string]bool) error {
 		if !ok || text == "" || given[f.Name] || f.Name == "help" || failed != nil {
 			return
 		}
-		values := []string{text}
 		if list, ok := f.Value.(pflag.SliceValue); ok {
-			values = strings.Split(text, separator(f.Name))
-			failed = list.Replace(values)
+			failed = list.Replace(strings.Split(text, separator(f.Name)))
 		} else {
 			failed = f.Value.Set(text)
 		}

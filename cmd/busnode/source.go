@@ -43,7 +43,8 @@ func checkSize(what string, bytes int) error {
 	if bytes <= wire.BodyMaxBytes {
 		return nil
 	}
-	return fmt.Errorf("%s is too large: %s, and no event can have more than %s", what, size(int64(bytes)), size(wire.BodyMaxBytes))
+	return fmt.Errorf("%s is too large: %s, and no event can have more than %s",
+		what, size(int64(bytes)), size(wire.BodyMaxBytes))
 }
 
 // repeated is one payload several times.

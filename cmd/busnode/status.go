@@ -16,8 +16,11 @@ import (
 	"github.com/busnode/busnode/cmd/busnode/internal/api"
 )
 
+// question is what a command does with a running node.
+type question func(ctx context.Context, c *api.Client, args []string) error
+
 // asks gives cmd an action that needs a running node.
-func (a *app) asks(cmd *cobra.Command, args int, do func(ctx context.Context, c *api.Client, args []string) error) *cobra.Command {
+func (a *app) asks(cmd *cobra.Command, args int, do question) *cobra.Command {
 	var data string
 	a.dataFlag(cmd.Flags(), &data)
 	return a.does(cmd, args, args, resultOutputs, func(ctx context.Context, args []string) error {
@@ -82,7 +85,8 @@ func (a *app) peersCommand() *cobra.Command {
 			if len(p.Addrs) > 0 {
 				addr = p.Addrs[0]
 			}
-			return []string{p.ID, path, fmt.Sprintf("%.1f ms", p.RTTMs), ago(p.UpS), printable(strings.Join(p.Topics, " ")), addr}
+			topics := printable(strings.Join(p.Topics, " "))
+			return []string{p.ID, path, fmt.Sprintf("%.1f ms", p.RTTMs), ago(p.UpS), topics, addr}
 		})
 	})
 }

@@ -41,10 +41,12 @@ short-lived node for itself, which finds others with --peer or mDNS.`,
 	f := &subFlags{}
 	fs := cmd.Flags()
 	f.node.addJoining(a, fs, "warn")
-	fs.StringVar(&f.from, "from", "", "begin at start, now, an OFFSET, a time (RFC 3339) or that long ago (10m) (default now, or the durable name's place)")
+	fs.StringVar(&f.from, "from", "",
+		"begin at start, now, an OFFSET, a time (RFC 3339) or that long ago (10m) (default now, or the durable name's place)")
 	fs.StringVar(&f.durable, "durable", "", "go on where the subscription of this `name` left off")
 	fs.IntVar(&f.count, "count", 0, "end after this `number` of events (default never)")
-	fs.DurationVar(&f.timeout, "timeout", 0, "end after this `duration`; with fewer than --count events the exit code is 3 (default never)")
+	fs.DurationVar(&f.timeout, "timeout", 0,
+		"end after this `duration`; with fewer than --count events the exit code is 3 (default never)")
 	outputs := []string{outputText, outputJSON, outputJSONL, outputRaw}
 	return a.does(cmd, 1, 1, outputs, func(ctx context.Context, args []string) error {
 		return a.subscribe(ctx, f, args[0])

@@ -5,11 +5,11 @@
 //	GET  /v1/status                                    Status
 //	GET  /v1/peers                                     []Peer
 //	GET  /v1/topics                                    []Topic
-//	POST /v1/publish?topic=T[&key=K][&header=N:V]…     lines of Publication in, of EventID out, each once its event is held
+//	POST /v1/publish?topic=T[&key=K][&header=N:V]…     lines of Publication in, of EventID out, once the events are held
 //	         [&ids=none]                               only the last ID out
 //	GET  /v1/held?topic=…&author=…&epoch=…&seq=…       answers once that many other nodes hold the event
 //	         &nodes=N&timeout=D
-//	GET  /v1/subscribe?filter=F[&from=P][&durable=N]   lines of Event and Gap; header Busnode-Subscription names the stream
+//	GET  /v1/subscribe?filter=F[&from=P][&durable=N]   lines of Event and Gap; Busnode-Subscription names the stream
 //	DELETE /v1/subscribe?subscription=S                ends a stream; answers once its durable name is free
 //	POST /v1/ack?subscription=S&lines=N                the client has dealt with N more lines of a durable subscription
 //	GET  /v1/durables, DELETE /v1/durables?name=N      named subscriptions

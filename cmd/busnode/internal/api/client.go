@@ -84,7 +84,7 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, in
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer closeBody(resp)
 	if out == nil {
 		return nil
 	}
@@ -111,13 +111,16 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer closeBody(resp)
 	var reply errorReply
 	if err := json.NewDecoder(resp.Body).Decode(&reply); err != nil || reply.Error == nil {
 		return nil, fmt.Errorf("ask the node: %s %s: %s", method, path, resp.Status)
 	}
 	return nil, reply.Error
 }
+
+// closeBody lets go of an answer that has been read, or given up.
+func closeBody(r *http.Response) { _ = r.Body.Close() }
 
 // unwrapURL drops the URL, which names no place that a user could visit.
 func unwrapURL(err error) error {
@@ -155,7 +158,7 @@ func (c *Client) Publish(
 	if err != nil {
 		return Published{}, err
 	}
-	defer resp.Body.Close()
+	defer closeBody(resp)
 	in := bufio.NewReaderSize(resp.Body, 64<<10)
 	var lines []byte
 	for {

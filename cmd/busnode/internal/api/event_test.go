@@ -33,8 +33,12 @@ func TestAppendEvent(t *testing.T) {
 }
 
 var (
-	contents = rapid.OneOf(rapid.SliceOf(rapid.Byte()), rapid.Just([]byte(`x","late":true}`)), rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }))
-	keys     = rapid.OneOf(contents, rapid.Just[[]byte](nil))
+	contents = rapid.OneOf(
+		rapid.SliceOf(rapid.Byte()),
+		rapid.Just([]byte(`x","late":true}`)),
+		rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }),
+	)
+	keys = rapid.OneOf(contents, rapid.Just[[]byte](nil))
 )
 
 // drawHeaders draws headers of which those of a name stand together, as an
@@ -62,7 +66,8 @@ func TestEventLinesComeBack(t *testing.T) {
 			Topic: rapid.String().Draw(t, "topic"), Author: "12D3", Epoch: rapid.Uint64().Draw(t, "epoch"),
 			Seq: rapid.Uint64().Draw(t, "seq"), Offset: rapid.Uint64().Draw(t, "offset"),
 			Time: time.Unix(0, rapid.Int64Min(0).Draw(t, "time")).UTC(), Key: keys.Draw(t, "key"),
-			Headers: drawHeaders(t), Payload: append([]byte{}, contents.Draw(t, "payload")...), Late: rapid.Bool().Draw(t, "late"),
+			Headers: drawHeaders(t), Payload: append([]byte{}, contents.Draw(t, "payload")...),
+			Late: rapid.Bool().Draw(t, "late"),
 		}
 		line := AppendEvent(nil, e)
 		if strings.Count(string(line), "\n") != 1 {
@@ -96,7 +101,9 @@ func TestPublicationLinesComeBack(t *testing.T) {
 }
 
 func TestParsePublicationRefuses(t *testing.T) {
-	for _, line := range []string{`{`, `[]`, `{"payload":7}`, `{"pay":"x"}`, `{"payload":"a","payload":"b`, `{"payload_base64":"%"}`} {
+	for _, line := range []string{
+		`{`, `[]`, `{"payload":7}`, `{"pay":"x"}`, `{"payload":"a","payload":"b`, `{"payload_base64":"%"}`,
+	} {
 		if p, err := ParsePublication([]byte(line)); err == nil {
 			t.Errorf("%s was read as %+v", line, p)
 		}

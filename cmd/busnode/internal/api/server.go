@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -56,17 +55,9 @@ func NewServer(b *bus.Bus, node Node) *Server {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 10 * time.Second,
 		// What the HTTP package has to say concerns single connections, most of them closed by their client.
-		ErrorLog: log.New(debugWriter{node.Logger}, "", 0),
+		ErrorLog: slog.NewLogLogger(node.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
-}
-
-// debugWriter passes what is written to it on to a logger, at debug level.
-type debugWriter struct{ logger *slog.Logger }
-
-func (w debugWriter) Write(p []byte) (int, error) {
-	w.logger.Debug("api connection", "detail", string(p))
-	return len(p), nil
 }
 
 // Serve answers what comes in on l until Close. It closes l.
