@@ -33,6 +33,8 @@ type beatState struct {
 	answers int
 }
 
+func newBeatState() beatState { return beatState{stale: Never, soon: Never} }
+
 // beat sends a heartbeat to one peer with a topic in common; if there is none,
 // to any, so that a node that only publishes learns how its clock stands.
 func (c *Core) beat() {

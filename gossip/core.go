@@ -107,6 +107,8 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 		return
 	}
 	switch m := m.(type) {
+	case *wire.Hello:
+		c.receiveHello(p, m)
 	case *wire.Push:
 		c.receivePush(p, m)
 	case *wire.Interest:
@@ -150,7 +152,7 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	c.PeerDown(id)
 	p := &peer{
 		id: id, info: info, plain: map[string]struct{}{}, wants: map[uint32]*want{},
-		beat: beatState{stale: Never, soon: Never},
+		beat: newBeatState(),
 	}
 	p.author, p.hasAuthor = wire.AuthorOf(id)
 	c.peers[id] = p
@@ -158,7 +160,10 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 		return strings.Compare(string(p.id), string(id))
 	})
 	c.peerList = slices.Insert(c.peerList, i, p)
-	c.sendInterests(p)
+	for p.mine == 0 {
+		p.mine = c.rngPeers.Uint64()
+	}
+	c.sayHello(p)
 }
 
 // PeerDown tells that p can no longer be reached.
@@ -170,11 +175,47 @@ func (c *Core) PeerDown(id wire.PeerID) {
 	p.down = true
 	delete(c.peers, id)
 	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
+	c.forgetTold(p)
+}
+
+// forgetTold forgets what the peer was told and told us on its connection.
+func (c *Core) forgetTold(p *peer) {
 	for _, tp := range p.topics {
 		c.leaveTopic(tp)
 	}
-	p.topics = nil
+	p.topics, p.plain, p.wild, p.suspended = nil, map[string]struct{}{}, nil, nil
+	for _, s := range p.session.open {
+		s.done = true
+	}
+	p.session = sessionState{}
+	p.beat = newBeatState()
 	c.dropWants(p)
+}
+
+// sayHello begins what we tell the peer.
+func (c *Core) sayHello(p *peer) {
+	c.send(p, News, &wire.Hello{Mine: p.mine, Yours: p.theirs})
+	c.sendInterests(p)
+}
+
+// receiveHello begins what the peer tells us. The two ends of a link need not
+// come up, nor move to another carrier, at one moment: what one says at once
+// may meet the other before it has forgotten the earlier connection. So each
+// makes sure that the other knows its present beginning.
+func (c *Core) receiveHello(p *peer, m *wire.Hello) {
+	if m.Mine == 0 {
+		c.demerit(p, "a hello without a number")
+		return
+	}
+	if p.theirs != m.Mine {
+		if p.theirs != 0 {
+			c.forgetTold(p)
+		}
+		p.theirs = m.Mine
+	}
+	if m.Yours != p.mine {
+		c.sayHello(p)
+	}
 }
 
 // Misbehaved counts a mistake of form or a signature that does not fit against

@@ -22,6 +22,8 @@ type peer struct {
 	hasAuthor bool
 	info      PeerInfo
 	down      bool
+	mine      uint64 // our number for this beginning of telling it
+	theirs    uint64 // its number; 0: it said no Hello yet
 
 	plain    map[string]struct{} // its filters without wildcards; looked up, never ranged over
 	wild     []string            // its filters with wildcards

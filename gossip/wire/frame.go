@@ -26,6 +26,7 @@ const (
 	kindDifference   = 14
 	kindOffer        = 15
 	kindRefuse       = 16
+	kindHello        = 17
 )
 
 // Fields of a Push. The batch is last, so that a sender can write what comes
@@ -130,6 +131,8 @@ func kindOf(m Message) int {
 		return kindOffer
 	case *Refuse:
 		return kindRefuse
+	case *Hello:
+		return kindHello
 	}
 	panic(fmt.Sprintf("wire: message of unknown type %T", m)) // the interface is closed
 }
@@ -179,6 +182,8 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.offer())
 	case kindRefuse:
 		return finish(&r, r.refuse())
+	case kindHello:
+		return finish(&r, r.hello())
 	}
 	return nil, nil
 }

@@ -10,6 +10,15 @@ type Push struct {
 	Repair bool // in answer to a Want: says nothing about the tree
 }
 
+// Hello begins what the sender tells a peer on a connection: it forgets what
+// it was told on an earlier one. The receiver does likewise if Mine is new to
+// it, and says its own Hello and interests again if Yours is not its own Mine:
+// what it told so far may have reached the sender before it forgot.
+type Hello struct {
+	Mine  uint64 // the sender's number for this beginning, not zero
+	Yours uint64 // the receiver's, as far as the sender was told; else zero
+}
+
 // Interest tells the sender's filters; each message adds to and removes from
 // what the earlier ones of the same connection told.
 type Interest struct {
@@ -200,3 +209,4 @@ func (*Open) message()         {}
 func (*Difference) message()   {}
 func (*Offer) message()        {}
 func (*Refuse) message()       {}
+func (*Hello) message()        {}

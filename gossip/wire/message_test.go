@@ -44,6 +44,7 @@ func sampleMessages(t testing.TB) []Message {
 		},
 		&Offer{Topic: "orders.eu", Short: []uint64{6, 7}},
 		&Refuse{Topic: "orders.eu", Author: author, Mark: newer, Reason: ReasonTooOld},
+		&Hello{Mine: 0x0102030405060708, Yours: 9},
 	}
 }
 
@@ -235,7 +236,7 @@ func drawMessage(t *rapid.T) Message {
 	instant := rapid.Map(rapid.Int64(), func(v int64) Time { return Time(v) })
 	u32, u64, yes := rapid.Uint32(), rapid.Uint64(), rapid.Bool()
 	name, a := topic.Draw(t, "topic"), author.Draw(t, "author")
-	switch kind := rapid.IntRange(kindInterest, kindRefuse).Draw(t, "kind"); kind {
+	switch kind := rapid.IntRange(kindInterest, kindHello).Draw(t, "kind"); kind {
 	case kindInterest:
 		return &Interest{nonEmpty(rapid.SliceOf(topic).Draw(t, "add")), nonEmpty(rapid.SliceOf(topic).Draw(t, "remove"))}
 	case kindTopics:
@@ -290,6 +291,8 @@ func drawMessage(t *rapid.T) Message {
 		return &Offer{name, nonEmpty(rapid.SliceOf(u64).Draw(t, "short"))}
 	case kindRefuse:
 		return &Refuse{name, a, mark.Draw(t, "mark"), Reason(u32.Draw(t, "reason"))}
+	case kindHello:
+		return &Hello{u64.Draw(t, "mine"), u64.Draw(t, "yours")}
 	default:
 		panic(fmt.Sprintf("no generator for kind %d", kind))
 	}

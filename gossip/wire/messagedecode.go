@@ -278,3 +278,16 @@ func (r *messageReader) refuse() *Refuse {
 	r.needAuthor(author)
 	return m
 }
+
+func (r *messageReader) hello() *Hello {
+	m := &Hello{}
+	for r.next() {
+		switch r.f.num {
+		case 1:
+			m.Mine = r.fixed()
+		case 2:
+			m.Yours = r.fixed()
+		}
+	}
+	return m
+}

@@ -48,6 +48,9 @@ func appendContent(dst []byte, m Message) []byte {
 	case *Offer:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendIDs(dst, 2, m.Short)
+	case *Hello:
+		dst = appendFixed(dst, 1, m.Mine)
+		dst = appendFixed(dst, 2, m.Yours)
 	case *Refuse:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendBytes(dst, 2, m.Author[:])
