@@ -18,17 +18,22 @@ func (c *Carrier) watch() {
 	defer tick.Stop()
 	var sinceKeepalive, sincePing time.Duration
 	var links []*link
+	attention := attention{lateMax: int64(every + c.cfg.SilenceMax/4)}
 	for {
 		select {
 		case <-tick.C:
 		case <-c.ctx.Done():
 			return
 		}
+		attentive := attention.tick(int64(time.Since(c.born)))
 		links = c.appendLinks(links[:0])
 		sinceKeepalive += every
 		sincePing += every
 		for _, l := range links {
-			if l.silent(c.cfg.SilenceMax) {
+			if l.ended() {
+				continue
+			}
+			if l.silent(c.cfg.SilenceMax, attentive) {
 				c.giveUp(l)
 				continue
 			}
@@ -50,6 +55,24 @@ func (c *Carrier) watch() {
 			sincePing = 0
 		}
 	}
+}
+
+// attention notes since when this process has run without a break. One that
+// was stopped, or starved of the processor, was not listening: what its peers
+// sent meanwhile is still to be read. Times are nanoseconds since the
+// carrier's birth.
+type attention struct {
+	lateMax     int64
+	last, since int64
+}
+
+// tick returns since when there was a tick at least every lateMax.
+func (a *attention) tick(now int64) (since int64) {
+	if now-a.last > a.lateMax {
+		a.since = now
+	}
+	a.last = now
+	return a.since
 }
 
 func (c *Carrier) appendLinks(links []*link) []*link {

@@ -200,11 +200,22 @@ func (r listener) Read(b []byte) (int, error) {
 
 func (l *link) now() int64 { return int64(time.Since(l.n.c.born)) }
 
-// silent reports whether nothing came for d while we were listening. A reader
-// whose handler blocks hears nothing, which says nothing about the peer.
-func (l *link) silent(d time.Duration) bool {
+// silent reports whether nothing came for d while we were listening, which we
+// are since attentive at most. A reader whose handler blocks hears nothing,
+// which says nothing about the peer.
+func (l *link) silent(d time.Duration, attentive int64) bool {
 	since := l.waiting.Load()
-	return since != 0 && l.now()-max(since, l.heard.Load()) >= int64(d)
+	return since != 0 && l.now()-max(since, l.heard.Load(), attentive) >= int64(d)
+}
+
+// ended reports whether the link is being taken down.
+func (l *link) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // sendPing starts to measure the round trip.

@@ -143,3 +143,26 @@ func TestHostHasOneCarrier(t *testing.T) {
 		t.Errorf("Start after the first is closed: %v", err)
 	}
 }
+
+func TestStoppedProcessDoesNotTakeItsPeersForSilent(t *testing.T) {
+	const second = int64(time.Second)
+	a := attention{lateMax: second}
+	for now := int64(0); now < 10*second; now += second / 4 {
+		if since := a.tick(now); since != 0 {
+			t.Fatalf("after %v without a break, attentive since %v only", time.Duration(now), time.Duration(since))
+		}
+	}
+	resumed := 20 * second
+	if since := a.tick(resumed); since != resumed {
+		t.Errorf("after a stop, attentive since %v, want %v", since, resumed)
+	}
+	c := &Carrier{born: time.Now().Add(-time.Hour)}
+	l := &link{n: &neighbour{c: c}}
+	l.waiting.Store(1)
+	if !l.silent(4*time.Second, 0) {
+		t.Error("a peer of which nothing came for an hour is not silent")
+	}
+	if l.silent(4*time.Second, l.now()-second) {
+		t.Error("a peer is silent a second after this process was stopped")
+	}
+}
