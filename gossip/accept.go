@@ -71,6 +71,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 	a := c.authorOf(t, h.Author)
 	if a.trimmed.Compare(h.End()) >= 0 {
 		// It stays in the set, so that the comparison does not bring it again.
+		c.arrived(p, m)
 		t.set.Insert(itemOf(id, h))
 		t.lack.remove(id)
 		c.refuse(p, m, wire.ReasonTooOld, &c.stats.RefusedTrimmed)
@@ -87,7 +88,7 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	if a.topic.lack.remove(id) {
 		c.paid(p, a.topic)
 	}
-	conflict := c.conflicts(a, h)
+	barred, proof := c.conflicts(a, h)
 	e := c.newEntry(a, id, h)
 	e.from, e.repaired = p, m.Repair
 	c.stats.Accepted++
@@ -97,9 +98,10 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 		c.strategy.brought(a, p)
 	}
 	c.out.Persist = append(c.out.Persist, id)
-	if conflict {
-		e.verdict = wire.ReasonConflict
+	if barred {
+		e.verdict, e.proof = wire.ReasonConflict, proof
 		c.out.Verdicts = append(c.out.Verdicts, Verdict{id, wire.ReasonConflict})
+		c.order(a) // what waited for the closed epoch need not any more
 		return
 	}
 	a.insert(e)
@@ -190,6 +192,7 @@ func (c *Core) StoreFailed(ids []wire.BatchID, releases []Release) {
 		c.stats.StoreFailed++
 		if e.refill {
 			e.refill = false
+			c.refills = append(c.refills, e)
 			continue
 		}
 		if e.state != storing {
@@ -265,5 +268,13 @@ func (c *Core) Writable(ok bool) {
 		}
 		c.order(a)
 		c.fetchSoon(a, 0)
+	}
+	lost := c.refills
+	c.refills = nil
+	for _, e := range lost {
+		c.addLost(e.author.topic, e.id)
+	}
+	for _, t := range c.topicList {
+		c.pumpLack(t)
 	}
 }

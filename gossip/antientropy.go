@@ -18,7 +18,8 @@ const (
 	beatSoonDelay  = 100 * time.Millisecond // from a topic's being common to the first heartbeat
 	beatAgainDelay = 250 * time.Millisecond // from a difference to the second look
 	descentMax     = 10 * time.Second       // between two walks down the tree with one peer that bring nothing
-	descentsMax    = 256                    // answers to TopicDigests a peer gets per HeartbeatInterval
+	spendMax       = 256                    // TopicDigests and Opens of a peer that are answered per HeartbeatInterval
+	beatsMax       = 16                     // heartbeats of a peer that are looked at per HeartbeatInterval
 )
 
 // beatState is what heartbeats with one peer have shown.
@@ -29,8 +30,24 @@ type beatState struct {
 	soon    Time          // when a heartbeat outside the turn is due; Never: none
 	replied Time
 	backoff backoff
-	window  Time // of answers
+	window  Time // in which answers and beats are counted
 	answers int
+	beats   int
+}
+
+// count begins a new window if the last one is over.
+func (b *beatState) count(c *Core) {
+	if c.now >= b.window.Add(c.cfg.HeartbeatInterval) {
+		b.window, b.answers, b.beats = c.now, 0, 0
+	}
+}
+
+// spend reports whether the peer may be answered something that costs hashing.
+func (c *Core) spend(p *peer) bool {
+	b := &p.beat
+	b.count(c)
+	b.answers++
+	return b.answers <= spendMax
 }
 
 func newBeatState() beatState { return beatState{stale: Never, soon: Never} }
@@ -116,6 +133,11 @@ func (c *Core) sendBeat(p *peer, floor, cut wire.Time) {
 
 func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 	b := &p.beat
+	b.count(c)
+	if b.beats++; b.beats > beatsMax {
+		c.stats.BeatsIgnored++
+		return
+	}
 	b.heard, b.offset = true, time.Duration(m.Wall-c.wall)
 	c.judgeClock()
 	if !p.hasCommon() {
@@ -161,11 +183,7 @@ func (c *Core) receiveTopicDigests(p *peer, m *wire.TopicDigests) {
 	if m.Floor < c.floor() || m.Cut > c.hlc() {
 		return // the next heartbeat finds the bounds that both know
 	}
-	b := &p.beat
-	if c.now >= b.window.Add(c.cfg.HeartbeatInterval) {
-		b.window, b.answers = c.now, 0
-	}
-	if b.answers++; b.answers > descentsMax {
+	if !c.spend(p) {
 		c.demerit(p, "too many topic digests")
 		return
 	}

@@ -22,8 +22,9 @@ var ErrConfig = errors.New("gossip: invalid config")
 // Config holds the parameters of the protocol. The zero value is not valid;
 // start from [DefaultConfig].
 type Config struct {
-	// Degree is how many neighbours a node picks per topic. Default 8: the mean
-	// degree at which a tree per author was measured to be as fast as flooding.
+	// Degree is how many neighbours a node picks per topic, at least 3: with
+	// fewer the overlay of 20 nodes falls apart. Default 8: the mean degree at
+	// which a tree per author was measured to be as fast as flooding.
 	Degree int
 
 	// HaveDelay is how long word of new heads waits for more, to go in one
@@ -93,6 +94,8 @@ func DefaultConfig() Config {
 	}
 }
 
+const degreeMin = 3
+
 // Validate reports every field that is out of range, joined.
 func (c Config) Validate() error {
 	var errs []error
@@ -103,7 +106,7 @@ func (c Config) Validate() error {
 		name string
 		got  int
 	}{
-		{"Degree", c.Degree},
+
 		{"AuthorsMax", c.AuthorsMax},
 		{"TopicsMax", c.TopicsMax},
 		{"ServeMaxBytes", c.ServeMaxBytes},
@@ -113,6 +116,9 @@ func (c Config) Validate() error {
 		if n.got < 1 {
 			bad(n.name, n.got, ">= 1")
 		}
+	}
+	if c.Degree < degreeMin {
+		bad("Degree", c.Degree, ">= 3")
 	}
 	for _, d := range []struct {
 		name string

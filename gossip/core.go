@@ -62,8 +62,9 @@ type Core struct {
 	wantID    uint32
 	sessionID uint32
 
-	fetchQueue []*author // waiting for a peer with room for a want
+	served     []*peer   // who was sent batches since the last Take
 	unwritable bool      // the log takes no batches now
+	refills    []*entry  // damaged, and refused by the log when they came again
 	unordered  []*author // to be ordered again when it does
 
 	identity identity
@@ -176,6 +177,7 @@ func (c *Core) PeerDown(id wire.PeerID) {
 	delete(c.peers, id)
 	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
 	c.forgetTold(p)
+	c.judgeClock()
 }
 
 // forgetTold forgets what the peer was told and told us on its connection.
@@ -266,6 +268,10 @@ func (c *Core) NextDeadline() Time { return min(c.timers.next(), c.flushAt, c.ne
 func (c *Core) Take() Output {
 	out := c.out
 	c.out = Output{}
+	for _, p := range c.served {
+		p.served, p.servedBytes = 0, 0
+	}
+	c.served = c.served[:0]
 	return out
 }
 

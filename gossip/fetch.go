@@ -11,7 +11,7 @@ import (
 type fetchState struct {
 	at       Time  // when it is due; Never: not scheduled
 	want     *want // outstanding; nil: none
-	queued   bool  // waits in Core.fetchQueue until a peer has room
+	queued   *peer // in whose queue it waits for room for a want; nil: in none
 	deferred Time  // since when it waits for the topic's lack list; Never: it does not
 }
 
@@ -19,23 +19,32 @@ type fetchState struct {
 type want struct {
 	id       uint32
 	peer     *peer
-	author   *author // of a wire.Want
-	topic    *topic  // of a wire.WantIDs
-	got      int     // batches that came
-	progress Time    // when the last one came
+	author   *author     // of a wire.Want
+	topic    *topic      // of a wire.WantIDs
+	got      int         // batches of use that came
+	items    []*lackItem // of a wire.WantIDs
+	progress Time        // when the last one came
 	done     bool
 }
 
-// strikeFactor is for how many GapTimeouts a peer that did not serve what it
-// claims is not asked again, unless it claims more.
-const strikeFactor = 3
+const (
+	// strikeFactor is for how many GapTimeouts a peer that did not serve what it
+	// claims is not asked again for that author; twice as many for each further
+	// time, up to strikesMax times, until it brings something of use. To claim
+	// more helps it nothing.
+	strikeFactor = 3
+	strikesMax   = 5
+
+	// busyDelay is how long one waits that was told «more» and got nothing.
+	busyDelay = 50 * time.Millisecond
+)
 
 // limitedServeBytes bounds what is asked over a relayed connection at a time.
 const limitedServeBytes = 64 << 10
 
 // fetchSoon schedules the repair of what the author's stretch lacks.
 func (c *Core) fetchSoon(a *author, delay time.Duration) {
-	if a.fetch.want != nil || a.fetch.queued {
+	if a.fetch.want != nil || a.fetch.queued != nil {
 		return
 	}
 	at := c.now.Add(delay)
@@ -58,7 +67,7 @@ func (t fetchTimer) due(c *Core) {
 // fetch asks for what is missing, or begins the wait for the gap's report.
 func (c *Core) fetch(a *author) {
 	after, upto, ok := a.missing()
-	if !ok || !a.topic.interested || a.fetch.want != nil {
+	if !ok || !a.wanted(c) || a.fetch.want != nil {
 		a.fetch.deferred = Never
 		return
 	}
@@ -73,12 +82,31 @@ func (c *Core) fetch(a *author) {
 	switch {
 	case p != nil:
 		c.askRange(a, p, after, upto)
-	case busy:
-		a.fetch.queued = true
-		c.fetchQueue = append(c.fetchQueue, a)
+	case busy != nil:
+		a.fetch.queued = busy
+		busy.queue = append(busy.queue, a)
 	default:
 		c.startGap(a)
+		if at := c.pardon(a); at != Never {
+			c.fetchSoon(a, time.Duration(at-c.now))
+		}
 	}
+}
+
+// wanted reports whether this node repairs what it lacks of the author: on a
+// topic that it holds in full, and of its own events anywhere.
+func (a *author) wanted(c *Core) bool { return a.topic.interested || a.key == c.self }
+
+// pardon returns when the first of those who claim the author's events may be
+// asked again.
+func (c *Core) pardon(a *author) Time {
+	at := Never
+	for i := range a.links {
+		if l := &a.links[i]; l.struck > c.now && l.claim().Compare(a.released) > 0 {
+			at = min(at, l.struck)
+		}
+	}
+	return at
 }
 
 // deferToLack reports whether the author's repair shall wait because
@@ -101,26 +129,28 @@ func (c *Core) deferToLack(a *author) bool {
 
 // chooseServer picks the peer to ask: one that claims something of the
 // stretch; else, if a batch waits for it, any that has to do with the topic,
-// each once. busy tells that there is one that has no room for a want.
-func (c *Core) chooseServer(a *author, upto wire.Mark) (best *peer, busy bool) {
+// each once. If all those have no room for a want, busy is one of them.
+func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 	blocked := a.waiting() != nil
 	for round := range 2 {
 		for _, tp := range a.topic.peers {
 			p := tp.peer
 			l := c.linkTo(a, p)
-			claims := l.head.Compare(a.released) > 0 && l.base.Compare(upto) < 0
+			claims := l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
 			if l.struck > c.now || claims != (round == 0) || !tp.serves(a) {
 				continue
 			}
 			if len(p.wantList) >= c.cfg.WantsMax {
-				busy = true
+				if busy == nil || len(p.queue) < len(busy.queue) {
+					busy = p
+				}
 				continue
 			}
 			if best == nil || len(p.wantList) < len(best.wantList) {
 				best = p
 			}
 		}
-		if best != nil || busy || !blocked {
+		if best != nil || busy != nil || !blocked {
 			break
 		}
 	}
@@ -178,7 +208,7 @@ func (t wantTimer) due(c *Core) {
 
 func (c *Core) receiveServed(p *peer, m *wire.Served) {
 	if w := p.wants[m.ID]; w != nil {
-		c.endWant(w, !m.More || w.got == 0)
+		c.endWant(w, !m.More)
 	}
 }
 
@@ -200,25 +230,35 @@ func (c *Core) endWant(w *want, whole bool) {
 	if a := w.author; a != nil {
 		a.fetch.want = nil
 		a.topic.fetching--
-		if w.got == 0 {
-			c.linkTo(a, p).struck = c.now.Add(strikeFactor * c.cfg.GapTimeout)
+		switch {
+		case w.got > 0:
+			c.fetch(a)
+		case whole:
+			c.strike(a, p)
+			c.fetch(a)
+		default:
+			c.fetchSoon(a, busyDelay)
 		}
-		c.fetch(a)
 	} else {
 		c.endWantIDs(w, whole)
 	}
-	c.serveFetchQueue()
+	c.serveQueue(p)
 }
 
-// serveFetchQueue gives the room that a want left to those who wait for it.
-func (c *Core) serveFetchQueue() {
-	for range len(c.fetchQueue) {
-		a := c.fetchQueue[0]
-		c.fetchQueue = c.fetchQueue[1:]
-		a.fetch.queued = false
-		if c.fetch(a); a.fetch.queued {
-			return // no room left
-		}
+// strike keeps the peer from being asked for the author's events for a while.
+func (c *Core) strike(a *author, p *peer) {
+	l := c.linkTo(a, p)
+	l.struck = c.now.Add(strikeFactor * c.cfg.GapTimeout << l.strikes)
+	l.strikes = min(l.strikes+1, strikesMax)
+}
+
+// serveQueue gives the room that a want left to those who wait for it.
+func (c *Core) serveQueue(p *peer) {
+	for len(p.queue) > 0 && (p.down || len(p.wantList) < c.cfg.WantsMax) {
+		a := p.queue[0]
+		p.queue = p.queue[1:]
+		a.fetch.queued = nil
+		c.fetch(a)
 	}
 }
 
@@ -229,6 +269,7 @@ func (c *Core) dropWants(p *peer) {
 		w.got++ // it is no fault of the peer's
 		c.endWant(w, false)
 	}
+	c.serveQueue(p)
 }
 
 // arrived notes a batch that is of use and came in answer to a want of ours.
@@ -240,6 +281,8 @@ func (c *Core) arrived(p *peer, m *wire.Push) {
 	if a := t.authors[m.Batch.Header.Author]; a != nil && a.fetch.want != nil && a.fetch.want.peer == p {
 		a.fetch.want.got++
 		a.fetch.want.progress = c.now
+		l := c.linkTo(a, p)
+		l.struck, l.strikes = 0, 0
 	}
 	for _, w := range p.wantList {
 		if w.topic == t {
@@ -253,7 +296,7 @@ func (c *Core) arrived(p *peer, m *wire.Push) {
 
 // repairPending reports whether something may yet bring what the author lacks.
 func (c *Core) repairPending(a *author) bool {
-	if a.fetch.want != nil || a.fetch.queued || a.topic.lack.found > 0 {
+	if a.fetch.want != nil || a.fetch.queued != nil || a.topic.lack.found > 0 {
 		return true
 	}
 	e := a.waiting()
@@ -262,7 +305,7 @@ func (c *Core) repairPending(a *author) bool {
 	}
 	for i := range a.links {
 		l := &a.links[i]
-		if l.struck <= c.now && l.head.Compare(a.released) > 0 && l.base.Compare(e.prev.Mark) < 0 {
+		if l.struck <= c.now && l.claim().Compare(a.released) > 0 && l.base.Compare(e.prev.Mark) < 0 {
 			return true
 		}
 	}

@@ -48,16 +48,17 @@ func (c *Core) checkIdentity(h *wire.Header) {
 	}
 }
 
-// conflicts reports whether the batch may not be released because its author
-// signed another one for the same place, or did so earlier in the epoch. Both
-// batches are kept and spread as the proof.
-func (c *Core) conflicts(a *author, h *wire.Header) bool {
+// conflicts reports whether the batch may not be released (barred) because its
+// author signed another one for the same place, or did so earlier in the epoch;
+// and whether it is the one that proves it. The proof is spread as a rumor; what
+// else is barred is kept, and only anti-entropy tells of it.
+func (c *Core) conflicts(a *author, h *wire.Header) (barred, proof bool) {
 	if m, ok := a.closedAt(h.Epoch); ok && h.Start().Compare(m) >= 0 {
-		return true
+		return true, false
 	}
 	other := a.overlap(h)
 	if other == nil {
-		return false
+		return false, false
 	}
 	at := h.Start()
 	if other.start.Compare(at) < 0 {
@@ -75,7 +76,7 @@ func (c *Core) conflicts(a *author, h *wire.Header) bool {
 		}
 		return barred
 	})
-	return true
+	return true, true
 }
 
 // floor returns the date below which nothing is accepted or compared.
@@ -96,11 +97,11 @@ func (c *Core) judgeClock() {
 			offsets = append(offsets, p.beat.offset)
 		}
 	}
-	if len(offsets) == 0 {
-		return
+	var median time.Duration // nobody to compare with: ours is as good as any
+	if len(offsets) > 0 {
+		slices.Sort(offsets)
+		median = offsets[len(offsets)/2]
 	}
-	slices.Sort(offsets)
-	median := offsets[len(offsets)/2]
 	off := median > wire.FutureMax || median < -wire.FutureMax
 	if off == c.clockOff {
 		return

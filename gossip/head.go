@@ -103,6 +103,9 @@ func (c *Core) endHaves() {
 func (c *Core) greet(tp *topicPeer) {
 	t, p := tp.topic, tp.peer
 	defer func() { p.have = nil }()
+	if tp.holds {
+		c.pumpLack(t)
+	}
 	if !tp.wants {
 		if a := t.authors[p.author]; a != nil && p.hasAuthor {
 			c.tellHead(a, p)
@@ -153,11 +156,16 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 	a := c.authorOf(t, h.Author)
 	l := c.linkTo(a, p)
 	l.base = h.Base
+	if h.Author == c.self && h.Head.Compare(a.held) > 0 {
+		// Nobody holds of ours what we have not published: it is from before
+		// our log was lost, from a twin, or a lie. What it serves will tell.
+		l.beyond, h.Head = h.Head, a.held
+	}
 	c.raiseHead(a, l, h.Head)
 	if l.suspended && l.head.Compare(a.held) >= 0 {
 		l.suspended = false
 	}
-	if t.interested && l.head.Compare(a.released) > 0 {
+	if a.wanted(c) && l.claim().Compare(a.released) > 0 {
 		c.fetchSoon(a, c.patience(a, l))
 	}
 }
@@ -167,7 +175,7 @@ func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
 	if m.Compare(l.head) <= 0 {
 		return
 	}
-	l.head, l.struck = m, 0
+	l.head = m
 	if m.Compare(a.acked) > 0 {
 		a.acked = m
 	}

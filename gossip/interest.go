@@ -66,6 +66,10 @@ func (c *Core) AddInterest(filter string) {
 			c.notice(Notice{Kind: NoticeTopic, Topic: t.name})
 			c.tellTopic(t)
 			c.chooseNeighbours(t)
+			for _, a := range t.authorList { // what waited when the interest went away
+				c.order(a)
+				c.fetchSoon(a, 0)
+			}
 		}
 	}
 }
@@ -90,7 +94,7 @@ func (c *Core) RemoveInterest(filter string) {
 	for _, t := range c.topicList {
 		if t.interested && !c.interests.match(t.name) {
 			t.interested = false
-			t.lack = lackList{}
+			t.lack.keepLost()
 			c.tellTopic(t)
 			c.chooseNeighbours(t)
 		}
@@ -119,13 +123,16 @@ func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
 		c.demerit(p, "more filters than allowed")
 		return
 	}
+	var removed []string
 	for _, f := range m.Remove {
+		n := len(p.plain) + len(p.wild)
 		delete(p.plain, f)
 		p.wild = slices.DeleteFunc(p.wild, func(w string) bool { return w == f })
+		if len(p.plain)+len(p.wild) < n {
+			removed = append(removed, f)
+		}
 	}
-	if len(m.Remove) > 0 {
-		c.reviewWants(p)
-	}
+	c.reviewWants(p, removed)
 	var added []*topic
 	for _, f := range m.Add {
 		if plain(f) {
@@ -135,9 +142,10 @@ func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
 			}
 			continue
 		}
-		if !slices.Contains(p.wild, f) {
-			p.wild = append(p.wild, f)
+		if slices.Contains(p.wild, f) {
+			continue
 		}
+		p.wild = append(p.wild, f)
 		for _, t := range c.topicList {
 			if wire.Match(f, t.name) {
 				added = append(added, t)
@@ -155,10 +163,14 @@ func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
 	}
 }
 
-// reviewWants drops the topics that the peer's filters no longer match.
-func (c *Core) reviewWants(p *peer) {
+// reviewWants drops the topics that only the removed filters of the peer matched.
+func (c *Core) reviewWants(p *peer, removed []string) {
+	if len(removed) == 0 {
+		return
+	}
 	p.topics = slices.DeleteFunc(p.topics, func(tp *topicPeer) bool {
-		if !tp.wants || p.matches(tp.topic.name) {
+		hit := func(f string) bool { return wire.Match(f, tp.topic.name) }
+		if !tp.wants || !slices.ContainsFunc(removed, hit) || p.matches(tp.topic.name) {
 			return false
 		}
 		tp.wants, tp.told, tp.linkOut, tp.linkIn = false, false, false, false

@@ -12,6 +12,7 @@ const (
 	lackMax       = 1 << 17          // batches known to be missing on one topic; the next exchange finds the rest
 	wantIDsMax    = 512              // in one request
 	claimantsMax  = 4                // remembered for one batch
+	emptyWantsMax = 2                // requests in a row that bring nothing before a peer's word is dropped
 	lostAgainWait = 10 * time.Second // before a damaged batch that nobody had is asked for anew
 )
 
@@ -90,7 +91,8 @@ func (c *Core) addLack(t *topic, p *peer, short []uint64) {
 		it := t.lack.items[s]
 		if it == nil {
 			if t.lack.found >= lackMax {
-				break
+				c.stats.LackRefused++
+				continue
 			}
 			it = &lackItem{short: s}
 			t.lack.add(it)
@@ -119,11 +121,11 @@ func (c *Core) pumpLack(t *topic) {
 		t.lack = lackList{}
 		return
 	}
-	if c.unwritable || !t.interested {
-		return // the next exchange finds it again
+	if c.unwritable {
+		return // Writable goes on
 	}
 	if t.fetching > 0 && c.now < t.lackSince.Add(time.Second) {
-		c.timers.at(c.now.Add(100*time.Millisecond), lackTimer{t})
+		c.pumpLater(t, 100*time.Millisecond)
 		return // what a range repair is bringing need not come twice
 	}
 	for len(t.lack.queue) > 0 && t.lack.queue[0].gone {
@@ -143,7 +145,20 @@ func (c *Core) pumpLack(t *topic) {
 
 type lackTimer struct{ t *topic }
 
-func (t lackTimer) due(c *Core) { c.pumpLack(t.t) }
+func (t lackTimer) due(c *Core) {
+	if t.t.pumpAt <= c.now {
+		t.t.pumpAt = Never
+		c.pumpLack(t.t)
+	}
+}
+
+// pumpLater schedules pumpLack.
+func (c *Core) pumpLater(t *topic, delay time.Duration) {
+	if at := c.now.Add(delay); at < t.pumpAt {
+		t.pumpAt = at
+		c.timers.at(at, lackTimer{t})
+	}
+}
 
 // stretch returns the next batches to ask the peer for.
 func (l *lackList) stretch(p *peer, now Time) (items []*lackItem) {
@@ -162,7 +177,7 @@ func (l *lackList) stretch(p *peer, now Time) (items []*lackItem) {
 
 func (c *Core) askIDs(t *topic, p *peer, items []*lackItem) {
 	w := c.newWant(p)
-	w.topic = t
+	w.topic, w.items = t, items
 	m := &wire.WantIDs{ID: w.id, Topic: t.name, MaxBytes: c.askBytes(p)}
 	for _, it := range items {
 		it.want = w
@@ -175,7 +190,7 @@ func (c *Core) askIDs(t *topic, p *peer, items []*lackItem) {
 // that the peer has no more of it.
 func (c *Core) endWantIDs(w *want, whole bool) {
 	t := w.topic
-	for _, it := range t.lack.queue {
+	for _, it := range w.items {
 		if it.want != w || it.gone {
 			continue
 		}
@@ -185,21 +200,52 @@ func (c *Core) endWantIDs(w *want, whole bool) {
 		}
 		it.claimants = slices.DeleteFunc(it.claimants, func(x *peer) bool { return x == w.peer })
 		if it.anyone {
-			it.tried = append(it.tried, w.peer)
-			if len(it.tried) >= len(t.peers) {
-				it.tried, it.notBefore = nil, c.now.Add(lostAgainWait)
-				c.timers.at(c.now.Add(lostAgainWait), lackTimer{t})
-			}
-			continue
-		}
-		if len(it.claimants) == 0 {
+			c.tried(t, it, w.peer)
+		} else if len(it.claimants) == 0 {
 			t.lack.giveUp(it)
 		}
 	}
-	c.pumpLack(t)
+	if w.got == 0 && whole {
+		w.peer.empty++
+		if w.peer.empty >= emptyWantsMax {
+			t.lack.dropPeer(w.peer) // it has nothing of what it told
+			c.demerit(w.peer, "it does not serve what it told of")
+		}
+	} else {
+		w.peer.empty = 0
+	}
+	if w.got == 0 && !whole {
+		c.pumpLater(t, busyDelay)
+	} else {
+		c.pumpLack(t)
+	}
 	if t.lack.found == 0 && !w.peer.down {
 		c.beatSoon(w.peer, beatSoonDelay)
 	}
+}
+
+// tried notes that the peer has not got a damaged batch of ours. When all were
+// asked in vain, it begins anew after a while.
+func (c *Core) tried(t *topic, it *lackItem, p *peer) {
+	it.tried = append(it.tried, p)
+	for _, tp := range t.peers {
+		if tp.holds && !slices.Contains(it.tried, tp.peer) {
+			return
+		}
+	}
+	it.tried, it.notBefore = nil, c.now.Add(lostAgainWait)
+	c.pumpLater(t, lostAgainWait)
+}
+
+// keepLost drops all but our own damaged batches from the list.
+func (l *lackList) keepLost() {
+	var kept lackList
+	for _, it := range l.queue {
+		if it.anyone && !it.gone {
+			kept.add(it)
+		}
+	}
+	*l = kept
 }
 
 // paid notes that comparing the topic with the peer brought one of both something.

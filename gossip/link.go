@@ -17,8 +17,18 @@ type link struct {
 	suspended bool // a push to it was dropped: it must ask before we push again
 
 	base, head wire.Mark // the peer says it holds what comes after base, up to head
+	beyond     wire.Mark // of our own events: it says it holds some that we do not know of
 	told       wire.Mark // the head that we told it last
 	struck     Time      // until then it is not asked: it did not serve what it claims
+	strikes    int       // how often in a row
+}
+
+// claim returns the furthest that the peer says it holds.
+func (l *link) claim() wire.Mark {
+	if l.beyond.Compare(l.head) > 0 {
+		return l.beyond
+	}
+	return l.head
 }
 
 // linkTo returns the author's link to the peer, made if need be. The pointer
@@ -64,8 +74,8 @@ func (t *topic) forgetClaims(p *peer) {
 // claimed returns the furthest head that a peer claims.
 func (a *author) claimed() (m wire.Mark) {
 	for i := range a.links {
-		if a.links[i].head.Compare(m) > 0 {
-			m = a.links[i].head
+		if claim := a.links[i].claim(); claim.Compare(m) > 0 {
+			m = claim
 		}
 	}
 	return m

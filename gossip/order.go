@@ -96,6 +96,10 @@ func (t gapTimer) due(c *Core) {
 	if a.gapFrom == Never {
 		return
 	}
+	if !a.topic.interested {
+		a.gapFrom = Never // AddInterest begins anew
+		return
+	}
 	if end := a.gapFrom.Add(c.cfg.GapTimeout); c.now < end {
 		c.timers.at(end, t)
 		return

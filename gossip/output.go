@@ -120,6 +120,8 @@ type Stats struct {
 	Grafts, Prunes                 uint64
 	WantsSent, WantsServed         uint64
 	WantsUnserved, WantTimeouts    uint64
+	AnswersCut, LackRefused        uint64
+	BeatsIgnored                   uint64
 	Heartbeats, HeartbeatsStale    uint64
 	Sessions, SessionsIdle         uint64
 	AuthorsForgotten, HeadsRefused uint64

@@ -30,10 +30,14 @@ type peer struct {
 	topics   []*topicPeer        // in order of meeting
 	demerits int
 
-	wants     map[uint32]*want // outstanding at it; looked up, never ranged over
-	wantList  []*want          // the same, oldest first
-	have      *wire.Have       // being gathered by tellHead, else nil
-	suspended []*author        // whose pushes to it wait until it has caught up
+	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
+	wantList            []*want          // the same, oldest first
+	have                *wire.Have       // being gathered by tellHead, else nil
+	served, servedBytes int              // since the last Take
+	empty               int              // WantIDs in a row that brought nothing
+
+	queue     []*author // whose repair waits for room for a want
+	suspended []*author // whose pushes to it wait until it has caught up
 
 	beat    beatState
 	session sessionState
@@ -79,7 +83,9 @@ type backoff struct {
 	paid   bool // the exchange under way brought something
 }
 
-const backoffMax = time.Hour
+// backoffMax is short as long as nodes cannot tell each other what they trimmed:
+// a real difference must not wait for an hour behind one that is for good.
+const backoffMax = 30 * time.Second
 
 // begin reports whether an exchange may begin now, and notes that it has. The
 // wait after one that brings nothing grows up to longest.
@@ -87,7 +93,7 @@ func (b *backoff) begin(now Time, longest time.Duration) bool {
 	if now < b.until {
 		return false
 	}
-	if b.paid {
+	if b.paid || now > b.until.Add(longest) {
 		b.streak = 0
 	}
 	b.paid = false

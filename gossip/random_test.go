@@ -44,7 +44,7 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 	n.storing = time.Duration(rng.IntN(20)) * time.Millisecond
 	n.dropPush = []float64{0, 0.01, 0.3}[rng.IntN(3)]
 	cfg := testConfig()
-	cfg.Degree = 2 + rng.IntN(7)
+	cfg.Degree = 3 + rng.IntN(6)
 	cfg.AuthorsMax = []int{3, 1000}[rng.IntN(2)]
 	cfg.ServeMaxBytes = []int{100, 1 << 20}[rng.IntN(2)]
 	size := 3 + rng.IntN(8)

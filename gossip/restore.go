@@ -1,6 +1,10 @@
 package gossip
 
-import "github.com/busnode/busnode/gossip/wire"
+import (
+	"slices"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
 
 // Meta is what the core is told of a stored batch.
 type Meta struct {
@@ -90,6 +94,7 @@ func (c *Core) Restored() {
 // taken in again.
 func (c *Core) Trim(ids []wire.BatchID) {
 	floor := c.floor()
+	var touched []*author
 	for _, id := range ids {
 		e := c.batches[id]
 		if e == nil {
@@ -97,7 +102,10 @@ func (c *Core) Trim(ids []wire.BatchID) {
 		}
 		delete(c.batches, id)
 		a := e.author
-		a.remove(e)
+		e.state = trimmed
+		if n := len(touched); n == 0 || touched[n-1] != a {
+			touched = append(touched, a)
+		}
 		if end := e.end(); e.verdict == 0 && end.Compare(a.trimmed) > 0 {
 			a.trimmed = end
 			if end.Compare(a.base) > 0 {
@@ -110,6 +118,9 @@ func (c *Core) Trim(ids []wire.BatchID) {
 				a.held = end
 			}
 		}
+	}
+	for _, a := range touched {
+		a.batches = slices.DeleteFunc(a.batches, func(e *entry) bool { return e.state == trimmed })
 	}
 	// What was trimmed for its bytes stays in the set until it is too old for
 	// all, so that nodes agree on what exists though they keep different parts.

@@ -6,8 +6,17 @@ import (
 	"github.com/busnode/busnode/gossip/wire"
 )
 
-// serveBatchesMax bounds the batches in one answer.
-const serveBatchesMax = 4096
+const (
+	// serveBatchesMax bounds the batches in one answer. The answers to WantsMax
+	// wants fit a driver's outbox, so that none is dropped there.
+	serveBatchesMax = 1024
+	serveOverhead   = 320 // bytes of a batch beside its body, at most about
+
+	// What one peer is served between two Takes, however much it wants: beyond
+	// that it is told to ask again.
+	servedPerTakeMax      = 8 * serveBatchesMax
+	servedPerTakeMaxBytes = 8 << 20
+)
 
 // answer gathers the batches of one answer, within its limits.
 type answer struct {
@@ -24,11 +33,21 @@ func (c *Core) newAnswer(p *peer, maxBytes uint32) *answer {
 
 // add sends the batch, or reports that there is no room for it.
 func (s *answer) add(e *entry) bool {
-	if s.n > 0 && (s.bytes+int(e.size) > s.limit || s.n >= serveBatchesMax) {
+	size := int(e.size) + serveOverhead
+	if s.n > 0 && (s.bytes+size > s.limit || s.n >= serveBatchesMax) {
+		return false
+	}
+	if s.p.served >= servedPerTakeMax || s.p.servedBytes >= servedPerTakeMaxBytes {
+		s.c.stats.AnswersCut++
 		return false
 	}
 	s.n++
-	s.bytes += int(e.size)
+	s.bytes += size
+	if s.p.served == 0 {
+		s.c.served = append(s.c.served, s.p)
+	}
+	s.p.served++
+	s.p.servedBytes += size
 	s.c.stats.WantsServed++
 	s.c.sendBatch(s.p, Repair, e.id)
 	return true
@@ -134,6 +153,10 @@ func (c *Core) receiveOffer(p *peer, m *wire.Offer) {
 	t := c.topics[m.Topic]
 	if t == nil || !t.interested || t.topicPeerOf(p) == nil {
 		c.stats.Unsolicited++
+		return
+	}
+	if c.now > p.session.offersUntil {
+		c.stats.Unsolicited++ // not in an exchange that we answered
 		return
 	}
 	short := slices.DeleteFunc(slices.Clone(m.Short), func(s uint64) bool {

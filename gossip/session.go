@@ -10,6 +10,7 @@ import (
 const (
 	sessionsMax    = 4    // exchanges with one peer at once that we began
 	sessionRanges  = 46   // ranges in an Open: 16 a level of the trie at 10^6 batches
+	openRangesMax  = 128  // in an Open that we answer
 	sessionBudget  = 4096 // short IDs in a Difference
 	openQueueMax   = 1024 // topics waiting for an exchange with one peer; the next heartbeat finds the rest
 	offersPerFrame = 4096
@@ -27,8 +28,9 @@ type session struct {
 
 // sessionState is what exchanges with one peer are under way and waiting.
 type sessionState struct {
-	open  []*session
-	queue []opening
+	open        []*session
+	queue       []opening
+	offersUntil Time // Offers are taken until then: we answered an Open
 }
 
 type opening struct {
@@ -50,7 +52,9 @@ func (c *Core) openTopic(p *peer, name string, floor, cut wire.Time) {
 		return
 	}
 	if len(p.session.open) >= sessionsMax {
-		if len(p.session.queue) < openQueueMax {
+		if len(p.session.queue) >= openQueueMax {
+			c.stats.LackRefused++
+		} else {
 			p.session.queue = append(p.session.queue, opening{name, floor, cut})
 		}
 		return
@@ -99,6 +103,11 @@ func (c *Core) receiveOpen(p *peer, m *wire.Open) {
 	if tp := t.topicPeerOf(p); tp == nil || !tp.common() {
 		return
 	}
+	if len(m.Ranges) > openRangesMax || !c.spend(p) {
+		c.demerit(p, "an Open that costs too much")
+		return
+	}
+	p.session.offersUntil = c.now.Add(2 * c.cfg.WantTimeout)
 	stale := t.set.Compare(m.Cut, m.Ranges)
 	answer.Ranges, answer.More = reconcile.Encode(&t.set, m.Cut, m.Ranges, stale, sessionBudget)
 	if !answer.More || len(p.session.open) >= sessionsMax {

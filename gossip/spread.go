@@ -37,9 +37,11 @@ func (s tree) spread(e *entry) {
 		}
 		l := c.linkTo(a, tp.peer)
 		switch {
+		case e.proof:
+			c.sendBatch(tp.peer, News, e.id) // of an equivocation: no head tells of it
 		case e.verdict != 0:
-			c.sendBatch(tp.peer, News, e.id) // the proof of an equivocation: no head tells of it
-		case l.head.Compare(e.end()) >= 0:
+			// Anti-entropy tells of it.
+		case l.head.Compare(e.end()) >= 0 && (e.author.key != c.self || l.head.Epoch == e.start.Epoch):
 			// It said that it holds the batch.
 		case e.repaired || l.lazy:
 			// The head's word goes out with the next flush.

@@ -21,6 +21,7 @@ type topic struct {
 	lack       lackList
 	lackSince  Time   // when the list was last empty
 	fetching   int    // authors with a want outstanding
+	pumpAt     Time   // when pumpLack is due; Never: it is not
 	hash       uint64 // reconcile.TopicHash of the name; 0: not computed
 }
 
@@ -48,6 +49,7 @@ const (
 	storing entryState = iota // handed to the log
 	held                      // written: may be sent
 	lost                      // its body was found damaged, and is wanted again
+	trimmed                   // retention removed it; on its way out
 )
 
 // entry is a batch that the node holds or is about to.
@@ -64,6 +66,7 @@ type entry struct {
 	repaired bool // came in answer to a want: told on as lazy word, not pushed
 	refill   bool // was lost and is being written again
 	verdict  wire.Reason
+	proof    bool  // of an equivocation, to be spread
 	from     *peer // who brought it; nil for our own
 }
 
@@ -161,7 +164,7 @@ func (c *Core) topicOf(name string) *topic {
 		c.stats.TopicsRefused++
 		return nil
 	}
-	t := &topic{name: name, authors: map[wire.Author]*author{}}
+	t := &topic{name: name, authors: map[wire.Author]*author{}, pumpAt: Never}
 	t.interested = c.interests.match(name)
 	c.topics[name] = t
 	i, _ := slices.BinarySearchFunc(c.topicList, name, func(t *topic, name string) int {
