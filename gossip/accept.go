@@ -8,10 +8,10 @@ import (
 
 // Publish tells of an own batch that is in the log and released there.
 func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
-	t := c.topicOf(h.Topic)
-	if t == nil || c.batches[id] != nil {
+	if c.batches[id] != nil {
 		return
 	}
+	t := c.ownTopic(h.Topic)
 	c.stats.Published++
 	a := c.authorOf(t, c.self)
 	e := c.newEntry(a, id, h)

@@ -55,6 +55,7 @@ func newBeatState() beatState { return beatState{stale: Never, soon: Never} }
 // beat sends a heartbeat to one peer with a topic in common; if there is none,
 // to any, so that a node that only publishes learns how its clock stands.
 func (c *Core) beat() {
+	c.repeatOwn()
 	var candidates []*peer
 	for _, p := range c.peerList {
 		if p.hasCommon() {
@@ -66,6 +67,33 @@ func (c *Core) beat() {
 	}
 	if len(candidates) > 0 {
 		c.sendBeat(candidates[c.rngPeers.IntN(len(candidates))], c.floor(), c.cut())
+	}
+}
+
+// repeatEvery is how often a node that only publishes on a topic tells its head
+// again to those who do not acknowledge it: its set is not compared, for one
+// author's head says all.
+const repeatEvery = 5 * time.Second
+
+func (c *Core) repeatOwn() {
+	if c.now < c.repeated.Add(repeatEvery) {
+		return
+	}
+	c.repeated = c.now
+	for _, t := range c.topicList {
+		a := t.authors[c.self]
+		if t.interested || a == nil {
+			continue
+		}
+		for _, tp := range t.peers {
+			if !tp.neighbour() {
+				continue
+			}
+			if l := c.linkTo(a, tp.peer); l.head.Compare(a.held) < 0 {
+				l.told = wire.Mark{}
+				c.touchHead(a)
+			}
+		}
 	}
 }
 

@@ -59,6 +59,7 @@ type Core struct {
 	dirty     []*author // whose head word is due; order of becoming so
 	flushAt   Time      // when it is due; Never if dirty is empty
 	nextBeat  Time
+	repeated  Time // when own heads were last told again
 	wantID    uint32
 	sessionID uint32
 

@@ -45,7 +45,8 @@ func (c *Core) touchHead(a *author) {
 }
 
 // hearsayFactor bounds, as a multiple of AuthorsMax, the authors that peers can
-// make us remember by word alone.
+// make us remember by word alone, each of them AuthorsMax. They are forgotten
+// with the last peer that has word of them.
 const hearsayFactor = 4
 
 // flushHeads tells the heads that moved to those who do not know them yet.
@@ -149,9 +150,11 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		c.demerit(p, "a head below its base")
 		return
 	}
-	if t.authors[h.Author] == nil && c.authors >= hearsayFactor*c.cfg.AuthorsMax {
-		c.stats.HeadsRefused++ // a batch of the author's, being signed, is still taken
-		return
+	if t.authors[h.Author] == nil {
+		if p.hearsay++; p.hearsay > c.cfg.AuthorsMax || c.authors >= hearsayFactor*c.cfg.AuthorsMax {
+			c.stats.HeadsRefused++ // a batch of the author's, being signed, is still taken
+			return
+		}
 	}
 	a := c.authorOf(t, h.Author)
 	l := c.linkTo(a, p)

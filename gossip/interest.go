@@ -56,9 +56,7 @@ func (c *Core) AddInterest(filter string) {
 		c.send(p, News, &wire.Interest{Add: []string{filter}})
 	}
 	if plain(filter) {
-		if t := c.topicOf(filter); t != nil {
-			c.list(t)
-		}
+		c.list(c.ownTopic(filter))
 	}
 	for _, t := range c.topicList {
 		if !t.interested && wire.Match(filter, t.name) {
@@ -78,9 +76,7 @@ func (c *Core) AddInterest(filter string) {
 // anything was published on it: so both sides know of each other, and the
 // first event finds its links made.
 func (c *Core) Announce(topic string) {
-	if t := c.topicOf(topic); t != nil {
-		c.list(t)
-	}
+	c.list(c.ownTopic(topic))
 }
 
 // RemoveInterest takes back one AddInterest. What the log holds of the topics stays.
@@ -113,6 +109,7 @@ func (c *Core) sendInterests(p *peer) {
 
 // Lists in one message stay below a control frame even if all names are long.
 const (
+	topicsShare       = 2 // a peer may announce this part of TopicsMax
 	filtersPerMessage = 128
 	topicsPerMessage  = 128
 	headsPerMessage   = 256
@@ -229,11 +226,11 @@ func (c *Core) receiveTopics(p *peer, m *wire.Topics) {
 			c.stats.Unsolicited++ // we lost the interest while it was on its way
 			continue
 		}
-		if len(p.topics) >= c.cfg.TopicsMax {
+		if len(p.topics) >= c.cfg.TopicsMax/topicsShare {
 			c.demerit(p, "more topics than allowed")
 			return
 		}
-		t := c.topicOf(e.Name)
+		t := c.heardTopic(e.Name)
 		if t == nil {
 			continue
 		}

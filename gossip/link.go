@@ -71,6 +71,28 @@ func (t *topic) forgetClaims(p *peer) {
 	}
 }
 
+// hearsay reports whether all that is known of the author was a peer's word,
+// and that peer is gone or forgotten.
+func (a *author) hearsay() bool {
+	var none wire.Mark
+	return len(a.batches) == 0 && len(a.links) == 0 && a.closed == nil && a.fetch.want == nil &&
+		a.released == none && a.trimmed == none && a.fetch.queued == nil && !a.dirty
+}
+
+// forgetHearsay drops the topic's authors of whom nothing is known any more.
+func (c *Core) forgetHearsay(t *topic) {
+	before := len(t.authorList)
+	t.authorList = slices.DeleteFunc(t.authorList, func(a *author) bool {
+		if !a.hearsay() {
+			return false
+		}
+		c.links.unlink(a)
+		delete(t.authors, a.key)
+		return true
+	})
+	c.authors -= before - len(t.authorList)
+}
+
 // claimed returns the furthest head that a peer claims.
 func (a *author) claimed() (m wire.Mark) {
 	for i := range a.links {
@@ -96,12 +118,44 @@ type linkMemory struct {
 	newest, oldest *author
 }
 
+// keepTries bounds the search for an author that may be forgotten.
+const keepTries = 8
+
 // remember puts a in front; it reports whether another was forgotten for it.
 func (m *linkMemory) remember(a *author) bool {
 	if a.lru.in {
 		m.touch(a)
 		return false
 	}
+	m.push(a)
+	if m.n <= m.max {
+		return false
+	}
+	for range keepTries {
+		victim := m.oldest
+		if victim == a {
+			break
+		}
+		if victim.fetch.want == nil && victim.fetch.queued == nil {
+			m.unlink(victim)
+			victim.links = nil
+			return true
+		}
+		m.touch(victim) // a repair under way needs its links
+	}
+	return false // wants and queues bound how many are at work
+}
+
+// touch puts a, if it is remembered, in front.
+func (m *linkMemory) touch(a *author) {
+	if m.newest == a || !a.lru.in {
+		return
+	}
+	m.unlink(a)
+	m.push(a)
+}
+
+func (m *linkMemory) push(a *author) {
 	a.lru = lruNode{older: m.newest, in: true}
 	if m.newest != nil {
 		m.newest.lru.newer = a
@@ -110,25 +164,13 @@ func (m *linkMemory) remember(a *author) bool {
 	}
 	m.newest = a
 	m.n++
-	if m.n <= m.max {
-		return false
-	}
-	victim := m.oldest
-	m.unlink(victim)
-	victim.links = nil
-	return true
-}
-
-func (m *linkMemory) touch(a *author) {
-	if m.newest == a || !a.lru.in {
-		return
-	}
-	m.unlink(a)
-	m.remember(a)
 }
 
 func (m *linkMemory) unlink(a *author) {
 	n := a.lru
+	if !n.in {
+		return
+	}
 	if n.newer != nil {
 		n.newer.lru.older = n.older
 	} else {

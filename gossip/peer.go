@@ -29,6 +29,7 @@ type peer struct {
 	wild     []string            // its filters with wildcards
 	topics   []*topicPeer        // in order of meeting
 	demerits int
+	hearsay  int // authors that it was first to tell of
 
 	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
 	wantList            []*want          // the same, oldest first
@@ -142,6 +143,18 @@ func (c *Core) leaveTopic(tp *topicPeer) {
 	p, t := tp.peer, tp.topic
 	t.peers = slices.DeleteFunc(t.peers, func(x *topicPeer) bool { return x == tp })
 	t.forgetClaims(p)
+	c.forgetHearsay(t)
 	c.notice(Notice{Kind: NoticePeerDown, Peer: p.id, Topic: t.name})
 	c.chooseNeighbours(t)
+	c.forgetTopic(t)
+}
+
+// forgetTopic drops a topic that was known by the word of peers alone, when
+// the last of them is gone.
+func (c *Core) forgetTopic(t *topic) {
+	if t.own || len(t.peers) > 0 || len(t.authorList) > 0 {
+		return
+	}
+	delete(c.topics, t.name)
+	c.topicList = slices.DeleteFunc(c.topicList, func(x *topic) bool { return x == t })
 }

@@ -18,10 +18,10 @@ type Meta struct {
 // Restore tells of a batch that the log holds, each author's of a topic by
 // ascending (epoch, sequence).
 func (c *Core) Restore(m Meta) {
-	t := c.topicOf(m.Header.Topic)
-	if t == nil || c.batches[m.ID] != nil {
+	if c.batches[m.ID] != nil {
 		return
 	}
+	t := c.ownTopic(m.Header.Topic)
 	a := c.authorOf(t, m.Header.Author)
 	e := c.newEntry(a, m.ID, m.Header)
 	e.state, e.released, e.verdict = held, m.Released, m.Verdict
@@ -47,24 +47,20 @@ func (c *Core) Restore(m Meta) {
 
 // RestoreGap tells of a gap that the log has released.
 func (c *Core) RestoreGap(g Gap) {
-	if t := c.topicOf(g.Topic); t != nil {
-		a := c.authorOf(t, g.Author)
-		if a.released.Compare(g.To) < 0 {
-			a.released = g.To
-		}
+	a := c.authorOf(c.ownTopic(g.Topic), g.Author)
+	if a.released.Compare(g.To) < 0 {
+		a.released = g.To
 	}
 }
 
 // RestoreTrimmed tells up to where retention has removed the author's events.
 func (c *Core) RestoreTrimmed(topic string, key wire.Author, upto wire.Mark) {
-	if t := c.topicOf(topic); t != nil {
-		a := c.authorOf(t, key)
-		a.trimmed = upto
-		if a.released.Compare(upto) < 0 {
-			a.released = upto
-		}
-		a.base = upto
+	a := c.authorOf(c.ownTopic(topic), key)
+	a.trimmed = upto
+	if a.released.Compare(upto) < 0 {
+		a.released = upto
 	}
+	a.base = upto
 }
 
 // Restored ends the telling: batches that were in the log but not yet

@@ -13,6 +13,7 @@ type topic struct {
 	name       string
 	interested bool // one of our interests matches: we hold everybody's events
 	listed     bool // it exists for others: an interest names it, or it has batches
+	own        bool // it is here for more than the word of peers: not counted, not forgotten
 
 	peers      []*topicPeer // sorted by peer ID
 	authors    map[wire.Author]*author
@@ -154,9 +155,20 @@ func (a *author) close(m wire.Mark) {
 	a.closed = append(a.closed, m)
 }
 
-// topicOf returns the topic's state, made if need be, or nil if there are too
-// many. Peers are told of a new one by [Core.list], before it is gossiped.
-func (c *Core) topicOf(name string) *topic {
+// ownTopic returns the topic's state, made if need be, for something that this
+// node itself has to do with it.
+func (c *Core) ownTopic(name string) *topic {
+	t := c.topics[name]
+	if t == nil {
+		t = c.newTopic(name)
+	}
+	t.own = true
+	return t
+}
+
+// heardTopic returns the topic's state, made if need be on a peer's word, or nil
+// if there are too many.
+func (c *Core) heardTopic(name string) *topic {
 	if t := c.topics[name]; t != nil {
 		return t
 	}
@@ -164,6 +176,12 @@ func (c *Core) topicOf(name string) *topic {
 		c.stats.TopicsRefused++
 		return nil
 	}
+	return c.newTopic(name)
+}
+
+// newTopic makes a topic. Peers are told of it by [Core.list], before it is
+// gossiped.
+func (c *Core) newTopic(name string) *topic {
 	t := &topic{name: name, authors: map[wire.Author]*author{}, pumpAt: Never}
 	t.interested = c.interests.match(name)
 	c.topics[name] = t
