@@ -9,6 +9,7 @@ import (
 	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
 	"github.com/busnode/busnode/p2p"
+	"github.com/busnode/busnode/p2p/streams"
 )
 
 // Errors that callers test with [errors.Is].
@@ -95,6 +96,8 @@ var boundary = []struct{ below, ours error }{
 	{eventlog.ErrLocked, ErrInUse},
 	{eventlog.ErrNotFound, ErrNotFound},
 	{p2p.ErrOtherNetwork, ErrOtherNetwork},
+	{p2p.ErrListen, ErrConfig},
+	{streams.ErrHostTaken, ErrInUse},
 	{p2p.ErrConfig, ErrConfig},
 	{p2p.ErrHostKey, ErrConfig},
 	{p2p.ErrFileMode, ErrConfig},

@@ -106,7 +106,6 @@ func (c Config) Validate() error {
 		name string
 		got  int
 	}{
-
 		{"AuthorsMax", c.AuthorsMax},
 		{"TopicsMax", c.TopicsMax},
 		{"ServeMaxBytes", c.ServeMaxBytes},

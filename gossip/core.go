@@ -183,7 +183,8 @@ func (c *Core) PeerDown(id wire.PeerID) {
 
 // forgetTold forgets what the peer was told and told us on its connection.
 func (c *Core) forgetTold(p *peer) {
-	for _, tp := range p.topics {
+	left := p.topics
+	for _, tp := range left {
 		c.leaveTopic(tp)
 	}
 	p.topics, p.plain, p.wild, p.suspended = nil, map[string]struct{}{}, nil, nil
@@ -193,6 +194,10 @@ func (c *Core) forgetTold(p *peer) {
 	p.session = sessionState{}
 	p.beat = newBeatState()
 	c.dropWants(p)
+	for _, tp := range left { // what only a want kept
+		c.forgetHearsay(tp.topic)
+		c.forgetTopic(tp.topic)
+	}
 }
 
 // sayHello begins what we tell the peer.
@@ -206,8 +211,11 @@ func (c *Core) sayHello(p *peer) {
 // may meet the other before it has forgotten the earlier connection. So each
 // makes sure that the other knows its present beginning.
 func (c *Core) receiveHello(p *peer, m *wire.Hello) {
-	if m.Mine == 0 {
-		c.demerit(p, "a hello without a number")
+	if p.info.Segment {
+		return // many speak there, and interests alone are kept of them
+	}
+	if m.Mine == 0 || !c.spend(p) {
+		c.demerit(p, "a hello without a number, or too many")
 		return
 	}
 	if p.theirs != m.Mine {

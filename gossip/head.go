@@ -150,7 +150,8 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		c.demerit(p, "a head below its base")
 		return
 	}
-	if t.authors[h.Author] == nil {
+	its := p.hasAuthor && p.author == h.Author // no hearsay
+	if t.authors[h.Author] == nil && !its {
 		if p.hearsay++; p.hearsay > c.cfg.AuthorsMax || c.authors >= hearsayFactor*c.cfg.AuthorsMax {
 			c.stats.HeadsRefused++ // a batch of the author's, being signed, is still taken
 			return

@@ -35,6 +35,15 @@ func (c *hybridClock) next() wire.Time {
 	return c.last
 }
 
+// ahead returns how far the next time would be ahead of the physical clock:
+// much, if that was set back.
+func (c *hybridClock) ahead() time.Duration {
+	now := c.wall()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Duration(c.last - now)
+}
+
 // observe lets later times be above t. A t further ahead than honest clocks
 // are apart is ignored, measured from the physical clock: else nodes could
 // carry each other into the future step by step.

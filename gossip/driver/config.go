@@ -30,11 +30,12 @@ const (
 	arrivedMaxBytes = 64 << 20
 	recentMaxBytes  = 32 << 20 // batches whose bytes are at hand for pushing; others are read from the log
 
-	pushesMax      = 1024      // pushes waiting in one outbox; then they become lazy word
+	pushesMax      = 8192      // pushes waiting in one outbox; then they become lazy word. The core's answers fit
 	newsMaxBytes   = 4 << 20   // the same in bytes, on the news lane
 	repairMaxBytes = 8 << 20   // and on the repair lane
 	controlMax     = 4 << 20   // bytes of control messages waiting in one outbox; then the peer is dropped
 	frameBytes     = 256 << 10 // what is gathered into one frame
+	messagesMax    = 16 << 10  // messages in one frame that is received: more than fit into what is gathered
 
 	watchCap = 256 // notices waiting for one watcher; then its channel is closed
 

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -9,6 +10,9 @@ import (
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
 )
+
+// errManyMessages refuses a frame whose messages would keep the loop busy.
+var errManyMessages = fmt.Errorf("%w: more than %d messages in a frame", wire.ErrTooLarge, messagesMax)
 
 // receiver is what one carrier calls. Parsing and verifying happen here, on the
 // carrier's goroutines; when the node cannot follow, they wait here, and the
@@ -45,6 +49,9 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 	in := &received{from: from}
 	var pushes []*wire.Push
 	for m, err := range wire.ParseFrame(frame) {
+		if err == nil && len(in.messages) == messagesMax {
+			err = errManyMessages
+		}
 		if err != nil {
 			d.counters.malformed.Add(1)
 			in.mistake = err.Error()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/busnode/busnode/gossip/wire"
 )
@@ -195,6 +196,10 @@ func (s *sequencer) admit(topic string) (*ownTopic, error) {
 		return nil, s.refused
 	}
 	if t := s.topics[topic]; t != nil {
+		if t.open == nil && s.clock.ahead() > wire.FutureMax {
+			// The physical clock was set back: peers would refuse what is dated now.
+			return nil, fmt.Errorf("%w: events are dated %v ahead of it", ErrClock, s.clock.ahead().Round(time.Second))
+		}
 		return t, nil
 	}
 	if err := wire.ValidTopic(topic); err != nil {
