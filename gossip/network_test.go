@@ -25,12 +25,13 @@ type network struct {
 	seq    uint64
 	nodes  []*node
 
-	latency  time.Duration
-	dropPush float64 // share of pushes that meet a full outbox
-	storing  time.Duration
-	trace    uint64 // hash of all that was sent
-	sent     map[string]int
-	batches  int // batches sent
+	latency    time.Duration
+	dropPush   float64 // share of pushes that meet a full outbox
+	dropRepair float64 // share of batches asked for that do
+	storing    time.Duration
+	trace      uint64 // hash of all that was sent
+	sent       map[string]int
+	batches    int // batches sent
 }
 
 type event struct {
@@ -78,6 +79,7 @@ type node struct {
 	broken  int  // 1 + the logGen in which a write failed: all later ones do, until it is resumed
 	notices []Notice
 	dead    bool
+	mute    bool // sends nothing
 	wake    Time
 }
 
@@ -338,7 +340,7 @@ func (x *node) deliver(s Send) {
 			y = z
 		}
 	}
-	if y == nil {
+	if y == nil || x.mute {
 		return
 	}
 	var frame []byte
@@ -360,6 +362,10 @@ func (x *node) deliver(s Send) {
 				x.core.SendDrained(id)
 				x.step()
 			})
+			return
+		}
+		if s.Lane == Repair && n.dropRepair > 0 && n.rng.Float64() < n.dropRepair {
+			x.core.SendFailed(y.id, Repair, []wire.BatchID{s.Batch})
 			return
 		}
 		n.batches++

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,11 +50,13 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 	cfg.ServeMaxBytes = []int{100, 1 << 20}[rng.IntN(2)]
 	size := 3 + rng.IntN(8)
 	topics := []string{"x", "y.z"}
+	in := newInterests(seed)
 	var nodes []*node
 	for i := range size {
 		x := n.add(fmt.Sprint("n", i), cfg)
 		x.skew = time.Duration(rng.IntN(4000)-2000) * time.Millisecond
-		nodes = append(nodes, x.interest(">"))
+		nodes = append(nodes, x)
+		in.add(x)
 	}
 	for i := range nodes[1:] {
 		n.connect(nodes[i], nodes[i+1])
@@ -80,24 +83,85 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 			x.crash()
 		case x.dead:
 			x.start()
-			x.interest(">")
+			in.started(x)
 		}
+		in.change(nodes)
 		n.run(time.Duration(rng.IntN(100)) * time.Millisecond)
 	}
 	n.dropPush = 0
 	for _, x := range nodes {
 		if x.dead {
 			x.start()
-			x.interest(">")
+			in.started(x)
 		}
 		x.resume()
+		in.restore(x)
 	}
-	for i := range nodes[1:] {
-		n.connect(nodes[i], nodes[i+1])
+	for i, x := range in.readers[1:] {
+		n.connect(in.readers[i], x)
+	}
+	for _, x := range in.publishers {
+		n.connect(x, in.readers[in.rng.IntN(len(in.readers))])
 	}
 	n.run(45 * time.Second) // a gap's time, a peer's strike and some
 	for topic, events := range published {
-		n.expect(topic, events, nodes...)
+		n.expect(topic, events, in.readers...)
 	}
 	return n.trace
+}
+
+// interestFaults decides which nodes only publish and when the interests of the
+// others go and come. It has a source of its own: a seed draws the same faults
+// whether its nodes' interests stay or not.
+type interestFaults struct {
+	rng                 *rand.Rand
+	stay                bool // all nodes read all, always
+	readers, publishers []*node
+	away                map[*node]bool
+}
+
+func newInterests(seed uint64) *interestFaults {
+	rng := rand.New(rand.NewPCG(seed, 8))
+	return &interestFaults{rng: rng, stay: rng.IntN(3) == 0, away: map[*node]bool{}}
+}
+
+func (f *interestFaults) add(x *node) {
+	if !f.stay && len(f.readers) >= 2 && f.rng.IntN(3) == 0 {
+		f.publishers = append(f.publishers, x)
+		return
+	}
+	f.readers = append(f.readers, x)
+	x.interest(">")
+}
+
+// started gives a node that was started anew its interest.
+func (f *interestFaults) started(x *node) {
+	if slices.Contains(f.readers, x) {
+		delete(f.away, x)
+		x.interest(">")
+	}
+}
+
+// change may take a reader's interest away, or give it back.
+func (f *interestFaults) change(nodes []*node) {
+	if f.stay || f.rng.IntN(12) > 0 {
+		return
+	}
+	x := nodes[f.rng.IntN(len(nodes))]
+	switch {
+	case x.dead || slices.Contains(f.publishers, x):
+	case f.away[x]:
+		f.restore(x)
+	default:
+		f.away[x] = true
+		x.core.RemoveInterest(">")
+		x.step()
+	}
+}
+
+func (f *interestFaults) restore(x *node) {
+	if f.away[x] {
+		delete(f.away, x)
+		x.interest(">")
+	}
 }

@@ -1,0 +1,176 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
+)
+
+func TestAGapIsReportedThoughTheInterestWentAndCameBack(t *testing.T) {
+	n := newNetwork(t, 50)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	a.withGap("x")
+	n.connect(a, b)
+	for len(b.log) < 2 {
+		n.run(time.Millisecond)
+	}
+	b.core.RemoveInterest("x")
+	b.step()
+	n.run(3 * time.Second)
+	b.interest("x")
+	n.run(30 * time.Second)
+	n.expect("x", 6, b)
+}
+
+func TestAnInterestThatReturnsDuringARepairGoesOn(t *testing.T) {
+	for _, away := range []time.Duration{time.Millisecond, 25 * time.Millisecond, 3 * time.Second} {
+		t.Run(fmt.Sprint(away), func(t *testing.T) {
+			n := newNetwork(t, 51)
+			cfg := testConfig()
+			cfg.ServeMaxBytes = 100 // a batch an answer
+			a, b := n.add("a", cfg).interest("x"), n.add("b", cfg).interest("x")
+			for range 100 {
+				a.publish("x", 1)
+			}
+			n.connect(a, b)
+			for b.events("x") < 10 {
+				n.run(time.Millisecond)
+			}
+			b.core.RemoveInterest("x")
+			b.step()
+			n.run(away)
+			b.interest("x")
+			n.run(20 * time.Second)
+			n.expect("x", 100, b)
+		})
+	}
+}
+
+func TestADamagedBodyFoundAloneIsFetchedFromWhoComes(t *testing.T) {
+	n := newNetwork(t, 52)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	n.connect(a, b)
+	n.run(time.Second)
+	id := a.publish("x", 1).ID
+	n.run(time.Second)
+	n.cut(a, b)
+	b.core.Lost([]wire.BatchID{id})
+	b.step()
+	n.run(time.Minute)
+	n.connect(a, b)
+	n.run(20 * time.Second)
+	if s := b.core.Stats(); s.Restored != 1 {
+		t.Errorf("%d of 1 restored; %+v", s.Restored, s)
+	}
+	n.expect("x", 1, a, b)
+}
+
+func TestADamagedBodyIsFetchedAgainAfterTheLogFailed(t *testing.T) {
+	n := newNetwork(t, 53)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	n.connect(a, b)
+	n.run(time.Second)
+	id := a.publish("x", 1).ID
+	n.run(time.Second)
+	b.full = true
+	b.core.Lost([]wire.BatchID{id})
+	b.step()
+	n.run(time.Second)
+	if s := b.core.Stats(); s.StoreFailed == 0 {
+		t.Fatal("the log was to fail")
+	}
+	b.resume()
+	n.run(20 * time.Second)
+	if s := b.core.Stats(); s.Restored != 1 {
+		t.Errorf("%d of 1 restored; %+v", s.Restored, s)
+	}
+}
+
+func TestABusyPeerIsAskedAgainSoon(t *testing.T) {
+	n := newNetwork(t, 54)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	for range 10 {
+		a.publish("x", 1)
+	}
+	n.connect(a, b)
+	p := b.core.peers[a.id]
+	for len(p.wantList) == 0 {
+		n.run(time.Millisecond)
+	}
+	// Its answer is lost, and another in its stead.
+	a.mute = true
+	n.run(50 * time.Millisecond)
+	b.core.Receive(a.id, &wire.Served{ID: p.wantList[0].id, More: true})
+	b.step()
+	a.mute = false
+	n.run(500 * time.Millisecond)
+	n.expect("x", 10, b)
+}
+
+// A joiner behind a node that trimmed for bytes differs from it for good. What
+// differs besides must be found all the same.
+func TestADifferenceBehindATrimmedOneIsRepaired(t *testing.T) {
+	n := newNetwork(t, 55)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	var ids []wire.BatchID
+	for range 20 {
+		ids = append(ids, a.publish("x", 1).ID)
+		n.run(10 * time.Millisecond)
+	}
+	a.core.Trim(ids[:10])
+	a.step()
+	n.connect(a, b)
+	n.run(time.Hour)
+	n.expect("x", 10, b)
+	// An event of an older epoch, of which no head tells.
+	z := n.add("z", testConfig())
+	older := z.seal("x", 1, wire.Prev{})
+	z.epoch += 1 << 20
+	z.inject(z.seal("x", 1, wire.Prev{}))
+	n.connect(z, a)
+	n.run(time.Second)
+	a.pending[older.ID] = older
+	a.core.Receive(z.id, &wire.Push{Batch: older, Repair: true})
+	a.step()
+	n.run(time.Minute)
+	if got := b.events("x"); got != 12 {
+		t.Errorf("b reads %d events, want 12; %+v", got, b.core.Stats())
+	}
+}
+
+func TestTrimmingTakesTimeInProportion(t *testing.T) {
+	n := newNetwork(t, 56)
+	a := n.add("a", testConfig()).interest("x")
+	start := time.Now()
+	ids := a.restoreMany("x", 100_000, time.Nanosecond)
+	a.core.Restored()
+	restore := time.Since(start)
+	start = time.Now()
+	a.core.Trim(ids[:len(ids)/4])
+	if trim := time.Since(start); trim > restore {
+		t.Errorf("to trim a quarter of %d batches takes %v, to restore them takes %v", len(ids), trim, restore)
+	}
+}
+
+func TestAMeshOfTheSmallestDegreeIsOneOverlay(t *testing.T) {
+	cfg := testConfig()
+	cfg.Degree = degreeMin - 1
+	if cfg.Validate() == nil {
+		t.Errorf("a degree of %d is valid", cfg.Degree)
+	}
+	cfg.Degree = degreeMin
+	for seed := range uint64(10) {
+		n := newNetwork(t, seed)
+		var nodes []*node
+		for i := range 20 {
+			nodes = append(nodes, n.add(fmt.Sprint("d", seed, "-", i), cfg).interest("x"))
+		}
+		n.connectAll(nodes...)
+		n.run(2 * time.Second)
+		nodes[0].publish("x", 1)
+		n.run(time.Second)
+		n.expect("x", 1, nodes...)
+	}
+}
