@@ -260,3 +260,16 @@ func validPeerAddrs(option string, addrs []string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// count adds what the streams refused and gave up to the counters.
+func (n *network) count(counters map[string]uint64) {
+	if n.host == nil {
+		return
+	}
+	s := n.host.Carrier().Stats()
+	counters["streams_handshakes_refused"] = s.HandshakesRefused
+	counters["streams_handshakes_failed"] = s.HandshakesFailed
+	counters["streams_links_up"] = s.LinksUp
+	counters["streams_links_down"] = s.LinksDown
+	counters["streams_silent"] = s.Silent
+}

@@ -117,6 +117,9 @@ func TestReliabilityIdleConsumer(t *testing.T) {
 	ids := bustest.Publish(t, textTopic(t, nodes[0]), numbers(1, 200)...)
 	waitHeld(t, nodes[0], ids[199], 1)
 	expectAll(t, nodes[0], sub, numbers(1, 200))
+	if n := nodes[0].Stats().Counters["streams_links_up"]; n != 1 {
+		t.Errorf("%d links came up, want 1", n)
+	}
 }
 
 func TestReliabilityBurst(t *testing.T) {

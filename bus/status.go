@@ -92,6 +92,8 @@ func (b *Bus) Stats() Stats {
 	subscriptions := len(b.readers)
 	b.mu.Unlock()
 	stats := b.driver.Stats()
+	counters := stats.Counters()
+	b.net.count(counters)
 	return Stats{
 		Peers:         len(b.driver.Peers()),
 		Topics:        len(b.log.Topics()),
@@ -101,6 +103,6 @@ func (b *Bus) Stats() Stats {
 			Full: info.Full, Failed: info.Failed, Incarnation: info.Incarnation,
 			Syncs: info.Syncs, Writes: info.Writes, Repaired: info.Repaired,
 		},
-		Counters: stats.Counters(),
+		Counters: counters,
 	}
 }

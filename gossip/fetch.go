@@ -137,7 +137,7 @@ func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 			p := tp.peer
 			l := c.linkTo(a, p)
 			claims := l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
-			if l.struck > c.now || claims != (round == 0) || !tp.serves(a) {
+			if l.struck > c.now || claims != (round == 0) || !c.serves(tp, a) {
 				continue
 			}
 			if len(p.wantList) >= c.cfg.WantsMax {
@@ -157,9 +157,10 @@ func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 	return best, busy
 }
 
-// serves reports whether the peer may hold batches of the author's.
-func (tp *topicPeer) serves(a *author) bool {
-	return tp.holds && (tp.scope == wire.ScopeFull || tp.peer.hasAuthor && tp.peer.author == a.key)
+// serves reports whether the peer may hold batches of the author's. Our own are
+// held by whoever wants the topic.
+func (c *Core) serves(tp *topicPeer, a *author) bool {
+	return tp.wants && a.key == c.self || tp.holds && (tp.scope == wire.ScopeFull || tp.peer.hasAuthor && tp.peer.author == a.key)
 }
 
 func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {

@@ -104,9 +104,7 @@ func (c *Core) endHaves() {
 func (c *Core) greet(tp *topicPeer) {
 	t, p := tp.topic, tp.peer
 	defer func() { p.have = nil }()
-	if tp.holds {
-		c.pumpLack(t)
-	}
+	c.pumpLack(t) // here is somebody new to ask for damaged bodies
 	if !tp.wants {
 		if a := t.authors[p.author]; a != nil && p.hasAuthor {
 			c.tellHead(a, p)

@@ -133,7 +133,7 @@ func (c *Core) pumpLack(t *topic) {
 	}
 	for _, tp := range t.peers {
 		p := tp.peer
-		if !tp.holds || len(p.wantList) >= c.cfg.WantsMax ||
+		if !tp.holds && !tp.wants || len(p.wantList) >= c.cfg.WantsMax ||
 			slices.ContainsFunc(p.wantList, func(w *want) bool { return w.topic == t }) {
 			continue
 		}
@@ -208,8 +208,7 @@ func (c *Core) endWantIDs(w *want, whole bool) {
 	if w.got == 0 && whole {
 		w.peer.empty++
 		if w.peer.empty >= emptyWantsMax {
-			t.lack.dropPeer(w.peer) // it has nothing of what it told
-			c.demerit(w.peer, "it does not serve what it told of")
+			t.lack.dropPeer(w.peer) // a liar, or one that has trimmed what it knows of
 		}
 	} else {
 		w.peer.empty = 0
@@ -229,7 +228,7 @@ func (c *Core) endWantIDs(w *want, whole bool) {
 func (c *Core) tried(t *topic, it *lackItem, p *peer) {
 	it.tried = append(it.tried, p)
 	for _, tp := range t.peers {
-		if tp.holds && !slices.Contains(it.tried, tp.peer) {
+		if (tp.holds || tp.wants) && !slices.Contains(it.tried, tp.peer) {
 			return
 		}
 	}

@@ -93,3 +93,18 @@ func TestAPublishOnlyNodeThatBeginsBelowItsPastIsHeard(t *testing.T) {
 		t.Errorf("x reads %d events, want 6", got)
 	}
 }
+
+func TestAPublishOnlyNodesDamagedBodyIsFetchedAgain(t *testing.T) {
+	n := newNetwork(t, 48)
+	p, a := n.add("p", testConfig()), n.add("a", testConfig()).interest("x")
+	n.connect(p, a)
+	n.run(time.Second)
+	b := p.publish("x", 3)
+	n.run(time.Second)
+	p.core.Lost([]wire.BatchID{b.ID})
+	p.step()
+	n.run(time.Second)
+	if s := p.core.Stats(); s.Restored != 1 {
+		t.Errorf("%d of 1 restored; %+v", s.Restored, s)
+	}
+}

@@ -53,18 +53,19 @@ func (s *answer) add(e *entry) bool {
 	return true
 }
 
-// serves reports whether the peer may be sent the author's batches.
-func (c *Core) mayServe(p *peer, t *topic) bool {
+// mayServe reports whether the peer may be sent the author's batches: those of
+// everybody if it wants the topic, its own in any case.
+func (c *Core) mayServe(p *peer, t *topic, key wire.Author) bool {
 	if t == nil {
 		return false
 	}
 	tp := t.topicPeerOf(p)
-	return tp != nil && tp.wants
+	return tp != nil && (tp.wants || p.hasAuthor && p.author == key)
 }
 
 func (c *Core) receiveWant(p *peer, m *wire.Want) {
 	t := c.topics[m.Topic]
-	if !c.mayServe(p, t) {
+	if !c.mayServe(p, t, m.Author) {
 		c.stats.Unsolicited++
 		c.send(p, Repair, &wire.Served{ID: m.ID})
 		return
@@ -122,7 +123,7 @@ func (c *Core) resume(a *author, p *peer, upto wire.Mark, more bool) {
 
 func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
 	t := c.topics[m.Topic]
-	if !c.mayServe(p, t) {
+	if !c.mayServe(p, t, p.author) {
 		c.stats.Unsolicited++
 		c.send(p, Repair, &wire.Served{ID: m.ID})
 		return
@@ -135,7 +136,7 @@ func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
 			continue
 		}
 		e := c.batches[item.ID]
-		if e == nil || e.state != held {
+		if e == nil || e.state != held || !c.mayServe(p, t, e.author.key) {
 			continue
 		}
 		if more = !s.add(e); more {
