@@ -160,7 +160,11 @@ func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 // serves reports whether the peer may hold batches of the author's. Our own are
 // held by whoever wants the topic.
 func (c *Core) serves(tp *topicPeer, a *author) bool {
-	return tp.wants && a.key == c.self || tp.holds && (tp.scope == wire.ScopeFull || tp.peer.hasAuthor && tp.peer.author == a.key)
+	if a.key == c.self && tp.wants {
+		return true
+	}
+	its := tp.peer.hasAuthor && tp.peer.author == a.key
+	return tp.holds && (tp.scope == wire.ScopeFull || its)
 }
 
 func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
