@@ -507,3 +507,11 @@ func (n *network) expect(topic string, events int, nodes ...*node) {
 		x.checkOrder(topic)
 	}
 }
+
+// Head returns up to where this node holds the author's events of the topic.
+func (c *Core) Head(topic string, key wire.Author) wire.Mark {
+	if t := c.topics[topic]; t != nil && t.authors[key] != nil {
+		return t.authors[key].held
+	}
+	return wire.Mark{}
+}

@@ -77,7 +77,7 @@ func (tp *topicPeer) common() bool {
 	return tp.wants && tp.holds && tp.scope == wire.ScopeFull && tp.told && tp.toldAs == wire.ScopeFull
 }
 
-// backoff makes exchanges that bring nothing rarer, up to one an hour.
+// backoff makes exchanges that bring nothing rarer, up to one each backoffMax.
 type backoff struct {
 	streak int
 	until  Time

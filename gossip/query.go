@@ -56,11 +56,3 @@ func (c *Core) Lag(topic string) (n uint64) {
 	}
 	return n + uint64(t.lack.found)
 }
-
-// Head returns up to where this node holds the author's events of the topic.
-func (c *Core) Head(topic string, key wire.Author) wire.Mark {
-	if t := c.topics[topic]; t != nil && t.authors[key] != nil {
-		return t.authors[key].held
-	}
-	return wire.Mark{}
-}

@@ -102,7 +102,7 @@ type WantIDs struct {
 // Served ends the answer to a request.
 type Served struct {
 	ID   uint32
-	More bool // MaxBytes ended it: ask again for the rest
+	More bool // there is more than MaxBytes, or than the sender has room for now: ask again
 }
 
 // Heartbeat is one digest over all topics that sender and receiver both hold
