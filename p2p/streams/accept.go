@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -22,30 +21,6 @@ const (
 	refusedMax          = time.Minute
 	refusalsMax         = 1024 // peers remembered
 )
-
-// Stats counts what the carrier refused and gave up.
-type Stats struct {
-	HandshakesRefused uint64 // for want of a slot, also later, or because the peer is refused for now
-	HandshakesFailed  uint64 // inbound, for whatever reason
-	LinksUp           uint64
-	LinksDown         uint64
-	Silent            uint64 // of LinksDown, those for silence
-}
-
-type counters struct {
-	handshakesRefused, handshakesFailed, linksUp, linksDown, silent atomic.Uint64
-}
-
-// Stats returns the counters.
-func (c *Carrier) Stats() Stats {
-	return Stats{
-		HandshakesRefused: c.counter.handshakesRefused.Load(),
-		HandshakesFailed:  c.counter.handshakesFailed.Load(),
-		LinksUp:           c.counter.linksUp.Load(),
-		LinksDown:         c.counter.linksDown.Load(),
-		Silent:            c.counter.silent.Load(),
-	}
-}
 
 // accept is the host's stream handler: it lets the opener prove itself. A
 // stranger costs it a slot and a few hundred bytes, for ten seconds at most.
@@ -72,7 +47,7 @@ func (c *Carrier) accept(lane carrier.Lane, s network.Stream) {
 	defer stop()
 	err := s.SetDeadline(time.Now().Add(c.cfg.HandshakeMax))
 	if err == nil {
-		_, err = h.respond(s)
+		_, err = h.respond(metered{s, c})
 	}
 	c.slots.release(s) // before the deadline is lifted, which a newer handshake may have put in the past
 	if err == nil {

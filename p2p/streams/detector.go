@@ -11,12 +11,13 @@ const pingEvery = 15 * time.Second
 //
 // libp2p takes 30 to 45 seconds for the latter, and yamux' own pings wait
 // behind what is queued, so that a slow link looks dead. Here each side judges
-// by what comes in, and a sign of life follows each second without another.
+// by what comes in, and a sign of life follows whenever nothing else went for
+// KeepaliveEvery. Signs go one way each and are not answered: as many answers
+// would tell no more.
 func (c *Carrier) watch() {
-	every := min(c.cfg.SilenceMax/16, c.cfg.KeepaliveEvery)
+	every := c.watchEvery()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var sinceKeepalive, sincePing time.Duration
 	var links []*link
 	attention := attention{lateMax: int64(every + c.cfg.SilenceMax/4)}
 	for {
@@ -27,8 +28,6 @@ func (c *Carrier) watch() {
 		}
 		attentive := attention.tick(int64(time.Since(c.born)))
 		links = c.appendLinks(links[:0])
-		sinceKeepalive += every
-		sincePing += every
 		for _, l := range links {
 			if l.ended() {
 				continue
@@ -37,23 +36,35 @@ func (c *Carrier) watch() {
 				c.giveUp(l)
 				continue
 			}
-			if sincePing >= pingEvery {
-				l.sendPing()
-			}
 			if c.outdated(l.conn) { // it appeared while the link came up
 				l.fail(errPath)
+				continue
 			}
-			if sinceKeepalive >= c.cfg.KeepaliveEvery {
-				l.news.keepAlive()
-			}
+			l.showLife(every)
 		}
 		clear(links)
-		if sinceKeepalive >= c.cfg.KeepaliveEvery {
-			sinceKeepalive = 0
-		}
-		if sincePing >= pingEvery {
-			sincePing = 0
-		}
+	}
+}
+
+// watchEvery is the time between two looks at the links: short enough that
+// silence is noticed in time, and that no sign of life is late by much.
+func (c *Carrier) watchEvery() time.Duration {
+	return min(c.cfg.SilenceMax/16, c.cfg.KeepaliveEvery)
+}
+
+// showLife sends what is due to a link that is looked at so often: a ping,
+// which is a sign of life too, or else a sign if nothing was sent of late.
+//
+// What went on the repair lane does not count here, though it does for a peer
+// that hears it: one whose handler has no room does not read it, and until the
+// stream's window is full it would hear nothing at all.
+func (l *link) showLife(every time.Duration) {
+	now := l.now()
+	switch {
+	case now-l.pinged.Load() >= int64(pingEvery):
+		l.sendPing()
+	case now-l.sent.Load() >= int64(l.n.c.cfg.KeepaliveEvery-every/2): // rather a little early than a look late
+		l.news.keepAlive()
 	}
 }
 

@@ -1,6 +1,7 @@
 package streams_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ type handler struct {
 }
 
 func newHandler() *handler {
-	return &handler{ups: make(chan carrier.Link, 16), downs: make(chan error, 16), frames: make(chan []byte, 4096)}
+	return &handler{ups: make(chan carrier.Link, 128), downs: make(chan error, 128), frames: make(chan []byte, 4096)}
 }
 
 func (h *handler) LinkUp(l carrier.Link)                { h.ups <- l }
@@ -41,7 +42,7 @@ func (h *handler) Frame(_ wire.PeerID, _ carrier.Lane, frame []byte) {
 	h.frames <- frame
 }
 
-func await[T any](t *testing.T, what string, c <-chan T) T {
+func await[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
@@ -53,7 +54,7 @@ func await[T any](t *testing.T, what string, c <-chan T) T {
 }
 
 // startOn starts a carrier on the host.
-func startOn(t *testing.T, cfg streams.Config) (*streams.Carrier, *handler) {
+func startOn(t testing.TB, cfg streams.Config) (*streams.Carrier, *handler) {
 	t.Helper()
 	if cfg.Secret == nil {
 		cfg.Secret = []byte("secret")
@@ -74,10 +75,11 @@ func startOn(t *testing.T, cfg streams.Config) (*streams.Carrier, *handler) {
 type proxy struct {
 	addr   ma.Multiaddr
 	silent atomic.Bool
+	bytes  atomic.Int64 // that it moved, both ways
 }
 
 // newProxy forwards to the host's first address.
-func newProxy(t *testing.T, to host.Host) *proxy {
+func newProxy(t testing.TB, to host.Host) *proxy {
 	t.Helper()
 	network, target, err := manet.DialArgs(to.Addrs()[0])
 	if err != nil {
@@ -92,7 +94,7 @@ func newProxy(t *testing.T, to host.Host) *proxy {
 	return p
 }
 
-func (p *proxy) serveTCP(t *testing.T, target string) {
+func (p *proxy) serveTCP(t testing.TB, target string) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +138,7 @@ func (p *proxy) pump(from, to net.Conn) {
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)
+		p.bytes.Add(int64(n))
 		if p.silent.Load() {
 			if err != nil {
 				return
@@ -152,7 +155,7 @@ func (p *proxy) pump(from, to net.Conn) {
 	}
 }
 
-func (p *proxy) serveUDP(t *testing.T, target string) {
+func (p *proxy) serveUDP(t testing.TB, target string) {
 	in, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +176,7 @@ func (p *proxy) serveUDP(t *testing.T, target string) {
 		b := make([]byte, 64<<10)
 		for {
 			n, err := read(b)
+			p.bytes.Add(int64(n))
 			if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) {
 				return
 			}
@@ -258,14 +262,16 @@ func testSilence(t *testing.T, listen string, own bool) {
 	}
 }
 
+// fast notices silence ten times as soon as by default.
+func fast(h host.Host) streams.Config {
+	return streams.Config{Host: h, KeepaliveEvery: 50 * time.Millisecond, SilenceMax: 400 * time.Millisecond}
+}
+
 func TestBusyHandlerIsNoSilence(t *testing.T) {
 	t.Parallel()
 	a, b := newHost(t, overTCP), newHost(t, overTCP)
-	fast := streams.Config{KeepaliveEvery: 50 * time.Millisecond, SilenceMax: 400 * time.Millisecond}
-	fast.Host = a
-	ca, ha := startOn(t, fast)
-	fast.Host = b
-	_, hb := startOn(t, fast)
+	ca, ha := startOn(t, fast(a))
+	_, hb := startOn(t, fast(b))
 	hb.hold = make(chan struct{})
 	connect(t, a, b)
 	await(t, "LinkUp", ha.ups)
@@ -273,13 +279,45 @@ func TestBusyHandlerIsNoSilence(t *testing.T) {
 	if err := ca.Send(t.Context(), wire.PeerID(b.ID()), carrier.News, []byte("work")); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case reason := <-hb.downs:
-		t.Errorf("LinkDown while the handler was busy: %v", reason)
-	case reason := <-ha.downs:
-		t.Errorf("LinkDown of the sender: %v", reason)
-	case <-time.After(3 * fast.SilenceMax):
-	}
+	expectNoLinkDown(t, ha, hb)
 	close(hb.hold)
 	await(t, "frame", hb.frames)
+}
+
+// A sender that is busy with repair must not take that for a sign of life: the
+// other side may have no room for it, and then hears only what comes as news.
+func TestRepairThatIsNotReadIsNoSignOfLife(t *testing.T) {
+	t.Parallel()
+	a, b := newHost(t, overTCP), newHost(t, overTCP)
+	ca, ha := startOn(t, fast(a))
+	_, hb := startOn(t, fast(b))
+	hb.hold = make(chan struct{})
+	connect(t, a, b)
+	await(t, "LinkUp", ha.ups)
+	await(t, "LinkUp", hb.ups)
+	ctx, cancel := context.WithCancel(t.Context())
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for ctx.Err() == nil {
+			_ = ca.Send(ctx, wire.PeerID(b.ID()), carrier.Repair, []byte("work")) // it may be the last
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	expectNoLinkDown(t, ha, hb)
+	close(hb.hold)
+	await(t, "frame", hb.frames)
+	cancel()
+	sender.Wait()
+}
+
+// expectNoLinkDown waits until a silent peer of a fast carrier would be noticed.
+func expectNoLinkDown(t *testing.T, sender, receiver *handler) {
+	t.Helper()
+	select {
+	case reason := <-receiver.downs:
+		t.Errorf("LinkDown while the handler was busy: %v", reason)
+	case reason := <-sender.downs:
+		t.Errorf("LinkDown of the sender: %v", reason)
+	case <-time.After(1200 * time.Millisecond):
+	}
 }

@@ -8,7 +8,7 @@
 // those who merely connect to it.
 //
 //	Send ─→ writer (gathers small frames) ─→ stream ─→ reader ─→ Handler.Frame
-//	             ↑ keepalive each second        a full window stops the writer
+//	             ↑ a sign of life when idle     a full window stops the writer
 //
 // A neighbour's life is one goroutine (neighbour.run): open, wait for the
 // other side, LinkUp, wait for trouble, tear down, LinkDown, again. One more

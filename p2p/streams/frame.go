@@ -18,9 +18,11 @@ const (
 
 // The kinds of control frames are on the wire: append only, never reorder.
 const (
-	controlPing = 1 // kind, 8 bytes that the pong repeats
+	controlPing = 1 // kind, 4 bytes that the pong repeats
 	controlPong = 2
 )
+
+const tokenBytes = 4 // of a ping
 
 // errFrame says that a stream does not hold frames.
 var errFrame = errors.New("streams: malformed frame")

@@ -41,8 +41,9 @@ type link struct {
 	// Times are nanoseconds since the carrier's birth.
 	heard   atomic.Int64  // when a byte last came, on any lane
 	waiting atomic.Int64  // since when the reader of news waits for bytes; 0: it does not
-	ping    atomic.Uint64 // token of the ping that is under way; 0: none
-	pinged  atomic.Int64  // when
+	sent    atomic.Int64  // when a byte of news last went
+	ping    atomic.Uint32 // token of the ping that is under way; 0: none
+	pinged  atomic.Int64  // when the newest ping was sent
 }
 
 func newLink(n *neighbour, out, in network.Stream) *link {
@@ -50,8 +51,11 @@ func newLink(n *neighbour, out, in network.Stream) *link {
 		n: n, conn: out.Conn(), out: out, in: in, info: linkInfo(n.id, out.Conn()),
 		since: time.Now(), ready: make(chan struct{}), adopt: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	l.news = newWriter(out, l.done, l.fail)
-	l.heard.Store(l.now())
+	l.news = newWriter(out, l.done, l.fail, l.wroteNews)
+	now := l.now()
+	l.heard.Store(now)
+	l.sent.Store(now)
+	l.pinged.Store(now)
 	return l
 }
 
@@ -114,7 +118,7 @@ func (l *link) openRepair(ctx context.Context) {
 	for {
 		s, err := l.n.open(ctx, carrier.Repair)
 		if err == nil {
-			w := newWriter(s, l.done, l.fail)
+			w := newWriter(s, l.done, l.fail, l.n.c.wrote)
 			l.repair.Store(w)
 			close(l.ready)
 			l.wg.Go(func() {
@@ -218,26 +222,36 @@ func (l *link) ended() bool {
 	}
 }
 
-// sendPing starts to measure the round trip.
+// wroteNews notes when the peer was last sent something.
+func (l *link) wroteNews(bytes, control int) {
+	if bytes > 0 {
+		l.sent.Store(l.now())
+	}
+	l.n.c.wrote(bytes, control)
+}
+
+// sendPing starts to measure the round trip. The token is random, so that a
+// peer cannot answer before it is asked.
 func (l *link) sendPing() {
-	token := rand.Uint64() | 1
+	token := rand.Uint32() | 1
 	l.pinged.Store(l.now())
 	l.ping.Store(token)
-	l.news.control(binary.BigEndian.AppendUint64([]byte{controlPing}, token)...)
+	l.news.sendControl(binary.BigEndian.AppendUint32([]byte{controlPing}, token)...)
 }
 
 // control answers pings and takes pongs. It never blocks: a reader that waited
 // for its writer could wait for itself.
 func (l *link) control(frame []byte) {
-	if len(frame) != 9 {
+	if len(frame) != 1+tokenBytes {
 		return
 	}
-	token := binary.BigEndian.Uint64(frame[1:])
 	switch frame[0] {
 	case controlPing:
-		l.news.control(binary.BigEndian.AppendUint64([]byte{controlPong}, token)...)
+		frame[0] = controlPong
+		l.news.sendControl(frame...)
 	case controlPong:
-		if l.ping.CompareAndSwap(token, 0) {
+		token := binary.BigEndian.Uint32(frame[1:])
+		if token != 0 && l.ping.CompareAndSwap(token, 0) {
 			l.n.roundTrip.Store(max(1, l.now()-l.pinged.Load()))
 		}
 	}

@@ -211,7 +211,7 @@ func (n *neighbour) open(ctx context.Context, lane carrier.Lane) (network.Stream
 	h := handshake{
 		secret: n.c.cfg.Secret, protocol: string(protocols[lane]), initiator: n.c.cfg.Host.ID(), responder: n.id,
 	}
-	_, err = h.initiate(s)
+	_, err = h.initiate(metered{s, n.c})
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/busnode/busnode/gossip/carrier"
@@ -32,23 +31,26 @@ type sink interface {
 // that was begun must be finished.
 type writer struct {
 	sink sink
-	fail func(error)     // the stream is broken; called without a lock
-	turn chan struct{}   // holds one token; who has it may write to sink, and owns rest
-	wake chan struct{}   // something is pending
-	room chan struct{}   // the pending frames were taken
-	done <-chan struct{} // the link is down
+	fail func(error) // the stream is broken; called without a lock
+	// wrote hears how many bytes the sink took, and how many of control frames
+	// are on their way to it; called by who has the turn.
+	wrote func(bytes, control int)
+	turn  chan struct{}   // holds one token; who has it may write to sink, and owns rest
+	wake  chan struct{}   // something is pending
+	room  chan struct{}   // the pending frames were taken
+	done  <-chan struct{} // the link is down
 
-	rest  []byte      // of frames that were begun; guarded by turn
-	wrote atomic.Bool // since the last keepalive was considered
+	rest []byte // of frames that were begun; guarded by turn
 
 	mu      sync.Mutex // guards the fields below
 	pending []byte
+	control int // bytes of control frames in pending
 	spare   []byte
 }
 
-func newWriter(s sink, done <-chan struct{}, fail func(error)) *writer {
+func newWriter(s sink, done <-chan struct{}, fail func(error), wrote func(bytes, control int)) *writer {
 	w := &writer{
-		sink: s, fail: fail, done: done,
+		sink: s, fail: fail, wrote: wrote, done: done,
 		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
 	w.turn <- struct{}{}
@@ -114,30 +116,27 @@ func (w *writer) gather(length int, parts [][]byte) bool {
 	return fits
 }
 
-// control sends a control frame unless the stream is busy: then the peer
+// sendControl sends a control frame unless the stream is busy: then the peer
 // hears from us anyway.
-func (w *writer) control(body ...byte) {
+func (w *writer) sendControl(body ...byte) { w.addControl(pendingMax-1, body) }
+
+// keepAlive sends a sign of life unless something waits to be sent, which is
+// as good a sign.
+func (w *writer) keepAlive() { w.addControl(0, nil) }
+
+// addControl appends a control frame to what is pending, if that is no more
+// than pendingLimit bytes.
+func (w *writer) addControl(pendingLimit int, body []byte) {
 	w.mu.Lock()
-	fits := len(w.pending) < pendingMax
+	before := len(w.pending)
+	fits := before <= pendingLimit
 	if fits {
 		w.pending = appendControl(w.pending, body...)
+		w.control += len(w.pending) - before
 	}
 	w.mu.Unlock()
 	if fits {
 		signal(w.wake)
-	}
-}
-
-// keepAlive sends a sign of life if nothing was written since the last call.
-func (w *writer) keepAlive() {
-	if w.wrote.Swap(false) {
-		return
-	}
-	w.mu.Lock()
-	idle := len(w.pending) == 0
-	w.mu.Unlock()
-	if idle {
-		w.control()
 	}
 }
 
@@ -183,10 +182,11 @@ func (w *writer) flush(more func([]byte) ([]byte, [][]byte)) error {
 	}
 	w.rest = nil
 	w.mu.Lock()
-	head := w.pending
-	w.pending, w.spare = w.spare[:0], nil
+	head, control := w.pending, w.control
+	w.pending, w.control, w.spare = w.spare[:0], 0, nil
 	w.mu.Unlock()
 	signal(w.room)
+	w.wrote(0, control)
 
 	var parts [][]byte
 	if more != nil {
@@ -215,8 +215,9 @@ func (w *writer) write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	w.wrote.Store(true)
-	return w.sink.Write(b)
+	n, err := w.sink.Write(b)
+	w.wrote(n, 0)
+	return n, err
 }
 
 // cutShort makes a blocked write to s return when ctx is done. The function

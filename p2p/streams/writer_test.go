@@ -36,7 +36,7 @@ func newTestWriter(t *testing.T) (*writer, *slowSink, net.Conn) {
 		if !errors.Is(err, io.ErrClosedPipe) {
 			t.Errorf("the writer failed: %v", err)
 		}
-	})
+	}, func(int, int) {})
 	var wg sync.WaitGroup
 	wg.Go(w.run)
 	t.Cleanup(func() {
@@ -129,23 +129,25 @@ func TestFrameGivenUpInTheMiddleIsCompleted(t *testing.T) {
 	})
 }
 
-func TestKeepaliveOnlyWhenIdle(t *testing.T) {
+func TestOneSignOfLifeWaitsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, s, far := newTestWriter(t)
-		go func() { _, _ = io.Copy(io.Discard, far) }()
-		w.mustSend(t, []byte("x"))
-		synctest.Wait()
-		w.keepAlive() // something was just sent
-		synctest.Wait()
-		if s.writes != 1 {
-			t.Errorf("%d writes, want 1", s.writes)
+		w, _, far := newTestWriter(t)
+		w.mustSend(t, []byte("first"))
+		synctest.Wait() // the first write is under way and blocked
+		for range 3 {
+			w.keepAlive() // one is enough
 		}
-		w.keepAlive()
-		synctest.Wait()
-		if s.writes != 2 {
-			t.Errorf("%d writes, want 2", s.writes)
+		r := newFrameReader(far, 1<<20)
+		if frame, control, err := r.next(); err != nil || control || string(frame) != "first" {
+			t.Fatalf("first came %q, control %v, %v", frame, control, err)
 		}
-		_ = far.Close()
+		if frame, control, err := r.next(); err != nil || !control || len(frame) != 0 {
+			t.Fatalf("then came %q, control %v, %v; want a sign of life", frame, control, err)
+		}
+		w.mustSend(t, []byte("last"))
+		if frame, control, err := r.next(); err != nil || control || string(frame) != "last" {
+			t.Errorf("last came %q, control %v, %v", frame, control, err)
+		}
 	})
 }
 
