@@ -261,12 +261,14 @@ func validPeerAddrs(option string, addrs []string) error {
 	return errors.Join(errs...)
 }
 
-// count adds what the streams refused and gave up to the counters.
+// count adds what the streams sent, refused and gave up to the counters.
 func (n *network) count(counters map[string]uint64) {
 	if n.host == nil {
 		return
 	}
 	s := n.host.Carrier().Stats()
+	counters["streams_bytes_sent"] = s.BytesSent
+	counters["streams_liveness_bytes_sent"] = s.LivenessBytesSent
 	counters["streams_handshakes_refused"] = s.HandshakesRefused
 	counters["streams_handshakes_failed"] = s.HandshakesFailed
 	counters["streams_links_up"] = s.LinksUp
