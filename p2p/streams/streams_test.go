@@ -81,3 +81,32 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsHandedToLibp2pIsCounted(t *testing.T) {
+	a, b := newHost(t, overTCP), newHost(t, overTCP)
+	ca, ha := startOn(t, streams.Config{Host: a})
+	_, hb := startOn(t, streams.Config{Host: b})
+	connect(t, a, b)
+	await(t, "LinkUp", ha.ups)
+	await(t, "LinkUp", hb.ups)
+	const small, large = 10, 100 << 10
+	for _, size := range []int{small, large} {
+		for _, lane := range []carrier.Lane{carrier.News, carrier.Repair} {
+			if err := ca.Send(t.Context(), wire.PeerID(b.ID()), lane, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "frame", hb.frames)
+		}
+	}
+	const (
+		handshakes = 2 * ((42 + 32) + (42 + 33)) // on two lanes, as opener and as acceptor
+		want       = handshakes + 2*(1+small) + 2*(3+large)
+	)
+	var stats streams.Stats
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if stats = ca.Stats(); stats.BytesSent-stats.LivenessBytesSent == want {
+			return // a frame may arrive before its sender has counted it
+		}
+	}
+	t.Errorf("%d bytes sent, %d of liveness; want a difference of %d", stats.BytesSent, stats.LivenessBytesSent, want)
+}
