@@ -1,12 +1,12 @@
 package gossip
 
 import (
-	"container/heap"
 	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -24,14 +24,16 @@ type network struct {
 	events eventHeap
 	seq    uint64
 	nodes  []*node
+	byID   map[wire.PeerID][]*node // several only if a key is used twice
 
 	latency    time.Duration
+	rate       int     // bytes a second and direction of a link; 0: no limit
 	dropPush   float64 // share of pushes that meet a full outbox
 	dropRepair float64 // share of batches asked for that do
 	storing    time.Duration
-	trace      uint64 // hash of all that was sent
-	sent       map[string]int
-	batches    int // batches sent
+	trace      uint64         // hash of all that was sent
+	sent       map[string]int // messages, by type; pushes are not in it
+	batches    int            // batches sent
 }
 
 type event struct {
@@ -40,18 +42,52 @@ type event struct {
 	do  func()
 }
 
+// eventHeap is typed, unlike container/heap: networks of 100 nodes have
+// millions of events.
 type eventHeap []event
 
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+func (e *event) before(f *event) bool { return e.at < f.at || e.at == f.at && e.seq < f.seq }
+
+func (h *eventHeap) push(e event) {
+	*h = append(*h, e)
+	s := *h
+	i := len(s) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !e.before(&s[parent]) {
+			break
+		}
+		s[i] = s[parent]
+		i = parent
+	}
+	s[i] = e
 }
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	x := (*h)[len(*h)-1]
-	*h = (*h)[:len(*h)-1]
-	return x
+
+func (h *eventHeap) pop() event {
+	s := *h
+	first, last := s[0], s[len(s)-1]
+	s[len(s)-1] = event{}
+	s = s[:len(s)-1]
+	*h = s
+	i := 0
+	for len(s) > 0 {
+		kid := 2*i + 1
+		if kid >= len(s) {
+			break
+		}
+		if kid+1 < len(s) && s[kid+1].before(&s[kid]) {
+			kid++
+		}
+		if !s[kid].before(&last) {
+			break
+		}
+		s[i] = s[kid]
+		i = kid
+	}
+	if len(s) > 0 {
+		s[i] = last
+	}
+	return first
 }
 
 // node is a core with a log of its own.
@@ -67,6 +103,7 @@ type node struct {
 	epoch  wire.Epoch
 	seqs   map[string]wire.Prev
 	links  map[*node]int // generation of the link, 0: down
+	pipes  map[*node]*pipe
 	gens   int
 
 	log     map[wire.BatchID]*logged
@@ -81,6 +118,11 @@ type node struct {
 	dead    bool
 	mute    bool // sends nothing
 	wake    Time
+
+	trimmed   map[wire.BatchID]*wire.Header // that the log held once
+	received  int                           // batches, whatever became of them
+	sentBytes map[string]int                // of messages, by type
+	onRead    func(*wire.Header)            // called when a batch of another is released; nil: nobody asks
 }
 
 type logged struct {
@@ -101,7 +143,8 @@ const testEpoch = 1_800_000_000_000_000_000 // wall clock at Time 0
 func newNetwork(t *testing.T, seed uint64) *network {
 	return &network{
 		t: t, rng: rand.New(rand.NewPCG(seed, 99)), latency: 10 * time.Millisecond,
-		storing: time.Millisecond, sent: map[string]int{},
+		storing: time.Millisecond, byID: map[wire.PeerID][]*node{},
+		sent: map[string]int{},
 	}
 }
 
@@ -116,9 +159,12 @@ func (n *network) add(name string, cfg Config) *node {
 func (n *network) addSigner(name string, cfg Config, s wire.Signer) *node {
 	x := &node{
 		net: n, name: name, cfg: cfg, signer: s, id: s.Author().PeerID(),
-		links: map[*node]int{}, log: map[wire.BatchID]*logged{}, topics: map[string][]record{},
+		links: map[*node]int{}, pipes: map[*node]*pipe{},
+		log: map[wire.BatchID]*logged{}, topics: map[string][]record{}, trimmed: map[wire.BatchID]*wire.Header{},
+		sentBytes: map[string]int{},
 	}
 	n.nodes = append(n.nodes, x)
+	n.byID[x.id] = append(n.byID[x.id], x)
 	x.start()
 	return x
 }
@@ -194,14 +240,14 @@ func (x *node) wall() wire.Time { return wire.Time(testEpoch + int64(x.net.now) 
 
 func (n *network) at(d time.Duration, do func()) {
 	n.seq++
-	heap.Push(&n.events, event{n.now.Add(d), n.seq, do})
+	n.events.push(event{n.now.Add(d), n.seq, do})
 }
 
 // run lets virtual time pass.
 func (n *network) run(d time.Duration) {
 	end := n.now.Add(d)
 	for len(n.events) > 0 && n.events[0].at <= end {
-		e := heap.Pop(&n.events).(event)
+		e := n.events.pop()
 		n.now = e.at
 		e.do()
 	}
@@ -215,6 +261,7 @@ func (n *network) connect(x, y *node) {
 	x.gens++
 	y.gens++
 	x.links[y], y.links[x] = x.gens, y.gens
+	x.pipes[y], y.pipes[x] = newPipe(x, y), newPipe(y, x)
 	x.core.PeerUp(y.id, PeerInfo{})
 	y.core.PeerUp(x.id, PeerInfo{})
 	x.step()
@@ -277,12 +324,12 @@ func (x *node) append(out *Output) {
 	}
 	n, core, gen := x.net, x.core, x.logGen
 	persist, releases, verdicts := out.Persist, out.Release, out.Verdicts
-	bytes := map[wire.BatchID]*wire.Batch{}
-	for _, id := range persist {
+	bytes := make([]*wire.Batch, len(persist))
+	for i, id := range persist {
 		if x.pending[id] == nil {
 			n.t.Fatalf("%s persists %v, whose bytes it has not got", x.name, id)
 		}
-		bytes[id] = x.pending[id]
+		bytes[i] = x.pending[id]
 		delete(x.pending, id)
 	}
 	x.writes++
@@ -298,10 +345,10 @@ func (x *node) append(out *Output) {
 			x.step()
 			return
 		}
-		for _, id := range persist {
+		for i, id := range persist {
 			if x.log[id] == nil {
 				x.order = append(x.order, id)
-				x.log[id] = &logged{batch: bytes[id]}
+				x.log[id] = &logged{batch: bytes[i]}
 			}
 		}
 		for _, v := range verdicts {
@@ -330,13 +377,16 @@ func (x *node) release(r Release) {
 	l.released = true
 	topic := l.batch.Header.Topic
 	x.topics[topic] = append(x.topics[topic], record{id: r.ID, late: r.Late})
+	if x.onRead != nil {
+		x.onRead(&l.batch.Header)
+	}
 }
 
 func (x *node) deliver(s Send) {
 	n := x.net
 	var y *node
-	for _, z := range n.nodes {
-		if z.id == s.To && x.links[z] != 0 {
+	for _, z := range n.byID[s.To] {
+		if x.links[z] != 0 {
 			y = z
 		}
 	}
@@ -346,7 +396,9 @@ func (x *node) deliver(s Send) {
 	var frame []byte
 	if s.Msg != nil {
 		frame = wire.AppendMessage(nil, s.Msg)
-		n.sent[fmt.Sprintf("%T", s.Msg)]++
+		kind := reflect.TypeOf(s.Msg).String()
+		n.sent[kind]++
+		x.sentBytes[kind] += len(frame)
 	} else {
 		l := x.log[s.Batch]
 		if l == nil {
@@ -372,12 +424,7 @@ func (x *node) deliver(s Send) {
 		frame = wire.AppendPush(nil, l.batch.Raw, s.Lane == Repair)
 	}
 	n.note(x.name, y.name, frame)
-	gen := x.links[y]
-	n.at(n.latency, func() {
-		if x.links[y] == gen && y.links[x] != 0 {
-			y.receive(x, frame)
-		}
-	})
+	x.pipes[y].send(s.Lane, frame)
 }
 
 func (n *network) note(from, to string, frame []byte) {
@@ -398,6 +445,7 @@ func (x *node) receive(from *node, frame []byte) {
 		}
 		if push, ok := m.(*wire.Push); ok {
 			x.hlc = max(x.hlc, push.Batch.Header.Time)
+			x.received++
 			if x.pending[push.Batch.ID] == nil {
 				x.pending[push.Batch.ID] = push.Batch
 			}
@@ -469,7 +517,7 @@ func (x *node) checkOrder(topic string) {
 			heads[r.gap.Author] = r.gap.To
 			continue
 		}
-		h := &x.log[r.id].batch.Header
+		h := x.header(r.id)
 		if seen[r.id] {
 			t.Errorf("%s reads %v twice", x.name, r.id)
 		}
@@ -488,11 +536,19 @@ func (x *node) checkOrder(topic string) {
 	}
 }
 
+// header returns the header of a batch that the node reads, or has read.
+func (x *node) header(id wire.BatchID) *wire.Header {
+	if l := x.log[id]; l != nil {
+		return &l.batch.Header
+	}
+	return x.trimmed[id]
+}
+
 // events counts what the node reads of the topic, late or not.
 func (x *node) events(topic string) (n int) {
 	for _, r := range x.topics[topic] {
 		if r.gap == nil {
-			n += int(x.log[r.id].batch.Header.Count)
+			n += int(x.header(r.id).Count)
 		}
 	}
 	return n

@@ -1,0 +1,77 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+)
+
+// TestAgreementCostsNoExchange holds two nodes to what agreement may cost:
+// heartbeats. Neither a clock that is off, nor rumors in flight, nor logs that
+// trim at different times by different limits are a difference.
+func TestAgreementCostsNoExchange(t *testing.T) {
+	const (
+		rate    = 100 // events a second
+		authors = 5
+	)
+	lasts := 10 * time.Minute
+	if testing.Short() {
+		lasts = 2 * time.Minute
+	}
+	n := newNetwork(t, 70)
+	young, old := testConfig(), testConfig()
+	young.RetainAge, old.RetainAge = 70*time.Second, 95*time.Second
+	a, b := n.add("a", young).interest("x"), n.add("b", old).interest("x")
+	b.skew = -5 * time.Second
+	publishers := []*node{a, b}
+	for i := range authors - 2 {
+		p := n.add(string(rune('p'+i)), testConfig()) // only publishes
+		n.connect(p, publishers[i%2])
+		publishers = append(publishers, p)
+	}
+	n.connect(a, b)
+	n.run(time.Second)
+	// a trims by age above all, b one author after the other by its bytes.
+	a.retainEvery(7*time.Second, limits{age: young.RetainAge, authorBytes: 400 << 10})
+	b.retainEvery(3*time.Second, limits{age: old.RetainAge, authorBytes: 150 << 10})
+	clear(n.sent)
+	clear(a.sentBytes)
+	clear(b.sentBytes)
+	for i := range int(lasts.Seconds()) * rate {
+		publishers[i%authors].publish("x", 1)
+		n.run(time.Second / rate)
+	}
+	n.run(2 * time.Second)
+	n.expect("x", int(lasts.Seconds())*rate, a, b)
+	for _, x := range []*node{a, b} {
+		s := x.core.Stats()
+		if s.Sessions != 0 {
+			t.Errorf("%s began %d exchanges with one it agrees with; %+v", x.name, s.Sessions, s)
+		}
+		if len(x.trimmed) == 0 || len(x.trimmed) == len(x.topics["x"]) {
+			t.Errorf("%s trimmed %d of %d: the test shows nothing", x.name, len(x.trimmed), len(x.topics["x"]))
+		}
+		if s.Batches != len(x.log) {
+			t.Errorf("%s knows of %d batches, its log holds %d", x.name, s.Batches, len(x.log))
+		}
+	}
+	for _, kind := range exchangeMessages {
+		if n.sent[kind] != 0 {
+			t.Errorf("%d messages of exchanges: %v", n.sent[kind], n.sent)
+		}
+	}
+	for _, x := range []*node{a, b} {
+		rate := float64(x.sentBytes["*wire.Heartbeat"]+x.sentBytes["*wire.Trimmed"]) / lasts.Seconds()
+		t.Logf("%s: %.2f heartbeats and %.1f bytes of anti-entropy a second; bytes sent %v",
+			x.name, float64(x.core.Stats().Heartbeats)/lasts.Seconds(), rate, x.sentBytes)
+		if rate > 200 {
+			t.Errorf("%s sends %.1f bytes of anti-entropy a second: more than a heartbeat and answers", x.name, rate)
+		}
+	}
+}
+
+// exchangeMessages are the messages that nodes in agreement do not send, by the
+// names in network.sent.
+var exchangeMessages = []string{
+	"*wire.TopicDigests", "*wire.Open", "*wire.Difference", "*wire.Answer", "*wire.Cells", "*wire.More",
+	"*wire.Resolve", "*wire.Offer", "*wire.WantIDs",
+}
