@@ -135,9 +135,14 @@ func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 	for round := range 2 {
 		for _, tp := range a.topic.peers {
 			p := tp.peer
-			l := c.linkTo(a, p)
-			claims := l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
-			if l.struck > c.now || claims != (round == 0) || !c.serves(tp, a) {
+			claims := false
+			if l := a.linkOf(p); l != nil {
+				claims = l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
+				if l.struck > c.now {
+					continue
+				}
+			}
+			if claims != (round == 0) || !c.serves(tp, a) {
 				continue
 			}
 			if len(p.wantList) >= c.cfg.WantsMax {
@@ -172,10 +177,24 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	w.author = a
 	a.topic.fetching++
 	a.fetch.want, a.fetch.deferred, a.gapFrom = w, Never, Never
-	c.strategy.missed(a, p)
+	if a.orphaned(upto) {
+		c.strategy.missed(a, p)
+	}
 	c.send(p, Repair, &wire.Want{
 		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto, MaxBytes: c.askBytes(p),
 	})
+}
+
+// orphaned reports whether nobody can be expected to push what the author
+// publishes next, after upto. One whose batches come, though an earlier one is
+// missing, has a parent; and a parent that holds what we lack repaired it, and
+// tells of it as we shall.
+func (a *author) orphaned(upto wire.Mark) bool {
+	if e := a.waiting(); e != nil && !e.repaired {
+		return false
+	}
+	l := a.parent()
+	return l == nil || l.head.Compare(upto) < 0
 }
 
 func (c *Core) askBytes(p *peer) uint32 {

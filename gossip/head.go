@@ -18,17 +18,21 @@ const greetAuthorsMax = 256
 // advanceHeld moves the author's head past what is released and in the log.
 func (c *Core) advanceHeld(a *author) {
 	i := a.search(wire.Mark{Epoch: a.held.Epoch, Seq: a.held.Seq + 1})
-	moved := false
+	moved, repaired := false, false
 	for ; i < len(a.batches); i++ {
 		e := a.batches[i]
 		if e.state == storing || !e.released || e.start.Compare(a.released) > 0 {
 			break
 		}
 		a.held = e.end()
-		moved = true
+		moved, repaired = true, e.repaired
 	}
-	if moved {
-		c.touchHead(a)
+	if !moved {
+		return
+	}
+	c.touchHead(a)
+	if repaired && a.topic.lack.found == 0 && a.held.Compare(a.claimed()) >= 0 {
+		c.flushAt = c.now // nobody pushes it: whoever waits for the word has waited for long enough
 	}
 }
 
@@ -117,6 +121,9 @@ func (c *Core) greet(tp *topicPeer) {
 	since := c.hlc().Add(-c.cfg.Settle - 10*time.Second)
 	for _, a := range t.authorList {
 		if len(t.authorList) <= greetAuthorsMax || len(a.batches) > 0 && a.batches[len(a.batches)-1].time >= since {
+			if len(a.batches) > 0 {
+				c.youngLink(a, p)
+			}
 			c.tellHead(a, p)
 		}
 		if a.gapFrom != Never {
@@ -156,7 +163,8 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		}
 	}
 	a := c.authorOf(t, h.Author)
-	l := c.linkTo(a, p)
+	l := c.youngLink(a, p)
+	greeting := l.head == (wire.Mark{})
 	l.base = h.Base
 	if h.Author == c.self && h.Head.Compare(a.held) > 0 {
 		// Nobody holds of ours what we have not published: it is from before
@@ -168,7 +176,11 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		l.suspended = false
 	}
 	if a.wanted(c) && l.claim().Compare(a.released) > 0 {
-		c.fetchSoon(a, c.patience(a, l))
+		wait := c.patience(a, l)
+		if greeting {
+			wait = 0 // what it held before we met is no rumor on its way
+		}
+		c.fetchSoon(a, wait)
 	}
 }
 
@@ -185,18 +197,16 @@ func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
 }
 
 // patience returns how long to wait for a push of what l's peer has word of.
-// On an ordered lane, word from the one who pushes to us means that it pushed
-// what it means to push; and where nobody else would, there is nothing to wait for.
+// On an ordered lane, word from one who would push to us means that it pushed
+// what it means to push: it repaired the rest itself, or has just met us, and
+// whoever repaired tells it on as word, so nobody is going to push it. (Both
+// ends of a link agree on whether it is lazy but for messages on their way.)
+// And where nobody else would push, there is nothing to wait for.
 func (c *Core) patience(a *author, l *link) time.Duration {
-	if l.parent || a.topic.neighbours() <= 1 {
+	if l.parent || !l.dry() && !l.lazy || a.topic.neighbours() <= 1 || a.parent() == nil {
 		return 0
 	}
-	for i := range a.links {
-		if a.links[i].parent {
-			return c.cfg.GraftDelay
-		}
-	}
-	return 0
+	return c.cfg.GraftDelay
 }
 
 // HeldBy returns how many other nodes are known to hold the author's events of

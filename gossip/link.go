@@ -14,6 +14,7 @@ type link struct {
 	lazy      bool // the peer gets word of the author's batches, not the batches
 	parent    bool // the peer was first to push the newest batch to us
 	pruned    bool // we asked it to be lazy
+	young     bool // it was lazy from the beginning, at both ends, and no Graft came between
 	suspended bool // a push to it was dropped: it must ask before we push again
 
 	base, head wire.Mark // the peer says it holds what comes after base, up to head
@@ -31,14 +32,53 @@ func (l *link) claim() wire.Mark {
 	return l.head
 }
 
+// dry reports whether the peer does not push the author's batches to us, as
+// far as we know.
+func (l *link) dry() bool { return l.pruned || l.young }
+
+// linkOf returns the author's link to the peer, or nil.
+func (a *author) linkOf(p *peer) *link {
+	for i := range a.links {
+		if a.links[i].peer == p {
+			return &a.links[i]
+		}
+	}
+	return nil
+}
+
+// parent returns the link that the newest batch was pushed over first, or nil.
+func (a *author) parent() *link {
+	for i := range a.links {
+		if a.links[i].parent {
+			return &a.links[i]
+		}
+	}
+	return nil
+}
+
+// youngLink returns the author's link to a peer that was met after the author,
+// or that we have but word from. If it is made now, it is lazy: the author has
+// a tree already, and whoever is not in it asks (Graft). Were it eager, each
+// author's next batch would come over each new link of a network that was cut
+// in two. Only authors themselves push to whom they meet.
+func (c *Core) youngLink(a *author, p *peer) *link {
+	if l := a.linkOf(p); l != nil {
+		return l
+	}
+	l := c.linkTo(a, p)
+	its := p.hasAuthor && p.author == a.key
+	if l.young = a.key != c.self && !its && !p.info.Segment; l.young {
+		l.lazy = true
+	}
+	return l
+}
+
 // linkTo returns the author's link to the peer, made if need be. The pointer
 // is valid until the next call for the same author.
 func (c *Core) linkTo(a *author, p *peer) *link {
-	for i := range a.links {
-		if a.links[i].peer == p {
-			c.links.touch(a)
-			return &a.links[i]
-		}
+	if l := a.linkOf(p); l != nil {
+		c.links.touch(a)
+		return l
 	}
 	l := link{peer: p}
 	if a.key != c.self {

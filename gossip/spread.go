@@ -10,7 +10,7 @@ type strategy interface {
 	brought(a *author, p *peer)
 	// duplicate notes that p pushed a batch that was here already.
 	duplicate(a *author, p *peer)
-	// missed notes that word came from p of a batch that nobody pushed.
+	// missed notes that p is asked for a batch that nobody pushed.
 	missed(a *author, p *peer)
 	graft(p *peer, m *wire.Graft)
 	prune(p *peer, m *wire.Prune)
@@ -63,7 +63,7 @@ func (s tree) brought(a *author, p *peer) {
 	}
 	l := s.c.linkTo(a, p)
 	a.setLazy(l, false)
-	l.parent, l.pruned = true, false
+	l.parent, l.pruned, l.young = true, false, false
 }
 
 func (s tree) duplicate(a *author, p *peer) {
@@ -71,7 +71,7 @@ func (s tree) duplicate(a *author, p *peer) {
 	if l.pruned || p.info.Segment {
 		return // on a segment one receiver must not mute the rest
 	}
-	l.parent, l.pruned = false, true
+	l.parent, l.pruned, l.young = false, true, false
 	a.setLazy(l, true)
 	s.c.stats.Prunes++
 	s.c.send(p, News, &wire.Prune{Topic: a.topic.name, Author: a.key})
@@ -79,10 +79,10 @@ func (s tree) duplicate(a *author, p *peer) {
 
 func (s tree) missed(a *author, p *peer) {
 	l := s.c.linkTo(a, p)
-	if p.info.Segment || !l.lazy && !l.pruned {
+	if p.info.Segment || !l.lazy && !l.dry() {
 		return
 	}
-	l.pruned = false
+	l.pruned, l.young = false, false
 	a.setLazy(l, false)
 	s.c.stats.Grafts++
 	s.c.send(p, News, &wire.Graft{Topic: a.topic.name, Author: a.key})
