@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 
 	"github.com/busnode/busnode/gossip/wire"
@@ -111,9 +112,10 @@ func (c *Core) pardon(a *author) Time {
 
 // deferToLack reports whether the author's repair shall wait because
 // anti-entropy is repairing the whole topic: what both would bring would come
-// twice. It does not wait for long.
+// twice. It does not wait for long, nor where wants by place are under way
+// already: then the list waits for them, for they bring more at a time.
 func (c *Core) deferToLack(a *author) bool {
-	if a.topic.lack.found == 0 {
+	if a.topic.lack.found == 0 || a.topic.fetching > 0 {
 		a.fetch.deferred = Never
 		return false
 	}
@@ -253,7 +255,6 @@ func (c *Core) endWant(w *want, whole bool) {
 	}
 	if a := w.author; a != nil {
 		a.fetch.want = nil
-		a.topic.fetching--
 		switch {
 		case w.got > 0:
 			c.fetch(a)
@@ -263,6 +264,7 @@ func (c *Core) endWant(w *want, whole bool) {
 		default:
 			c.fetchSoon(a, busyDelay)
 		}
+		a.topic.fetching-- // only now: the next want goes on with this one
 	} else {
 		c.endWantIDs(w, whole)
 	}
@@ -284,6 +286,42 @@ func (c *Core) serveQueue(p *peer) {
 		a.fetch.queued = nil
 		c.fetch(a)
 	}
+	c.relieveBy(p)
+}
+
+// relieveBy lets the peer, as far as it has room for wants, serve those who
+// wait for room at others: the neighbour that a returning node meets first is
+// not to serve it alone.
+func (c *Core) relieveBy(p *peer) {
+	room := c.cfg.WantsMax - len(p.wantList)
+	for _, q := range c.peerList {
+		if p.down || room <= 0 {
+			return
+		}
+		if q == p || len(q.queue) == 0 {
+			continue
+		}
+		var moved []*author
+		q.queue = slices.DeleteFunc(q.queue, func(a *author) bool {
+			if len(moved) == room || !c.claims(p, a) {
+				return false
+			}
+			moved = append(moved, a)
+			return true
+		})
+		room -= len(moved)
+		for _, a := range moved {
+			a.fetch.queued = nil
+			c.fetch(a)
+		}
+	}
+}
+
+// claims reports whether the peer may be asked for something of the author's
+// that it says it holds and this node has not released.
+func (c *Core) claims(p *peer, a *author) bool {
+	l, tp := a.linkOf(p), a.topic.topicPeerOf(p)
+	return l != nil && tp != nil && l.struck <= c.now && l.claim().Compare(a.released) > 0 && c.serves(tp, a)
 }
 
 // dropWants ends all that is outstanding at a peer that went down.

@@ -148,6 +148,7 @@ func (c *Core) receiveHave(p *peer, m *wire.Have) {
 			c.receiveHead(t, p, h)
 		}
 	}
+	c.relieveBy(p)
 }
 
 func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
