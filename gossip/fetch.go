@@ -22,6 +22,7 @@ type want struct {
 	peer     *peer
 	author   *author     // of a wire.Want
 	topic    *topic      // of a wire.WantIDs
+	weight   int         // what it takes of a peer's room, in quarters of a whole want
 	got      int         // batches of use that came
 	items    []*lackItem // of a wire.WantIDs
 	progress Time        // when the last one came
@@ -39,6 +40,34 @@ const (
 	// busyDelay is how long one waits that was told «more» and got nothing.
 	busyDelay = 50 * time.Millisecond
 )
+
+// A want of few batches takes only part of the room that a whole one takes, and
+// asks for as many bytes less: with WantsMax whole ones a peer could not be kept
+// busy over a long link while each author lacks little. What is asked of a peer
+// at a time stays below WantsMax × serveBatchesMax batches and WantsMax ×
+// ServeMaxBytes, or a batch a want, all the same.
+const wholeWant = 4
+
+// wantWeight returns the weight of a want for what comes after after, up to
+// upto. In one epoch there are no more batches than sequence numbers.
+func wantWeight(after, upto wire.Mark) int {
+	if after.Epoch != upto.Epoch || upto.Seq <= after.Seq {
+		return wholeWant
+	}
+	const quarter = serveBatchesMax / wholeWant
+	return int(min((upto.Seq-after.Seq+quarter-1)/quarter, wholeWant))
+}
+
+// load returns the weight of all wants outstanding at the peer.
+func (p *peer) load() (n int) {
+	for _, w := range p.wantList {
+		n += w.weight
+	}
+	return n
+}
+
+// room returns how many whole wants more the peer can be sent.
+func (c *Core) room(p *peer) int { return c.cfg.WantsMax - (p.load()+wholeWant-1)/wholeWant }
 
 // limitedServeBytes bounds what is asked over a relayed connection at a time.
 const limitedServeBytes = 64 << 10
@@ -147,13 +176,13 @@ func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 			if claims != (round == 0) || !c.serves(tp, a) {
 				continue
 			}
-			if len(p.wantList) >= c.cfg.WantsMax {
+			if c.room(p) <= 0 {
 				if busy == nil || len(p.queue) < len(busy.queue) {
 					busy = p
 				}
 				continue
 			}
-			if best == nil || len(p.wantList) < len(best.wantList) {
+			if best == nil || p.load() < best.load() {
 				best = p
 			}
 		}
@@ -176,14 +205,15 @@ func (c *Core) serves(tp *topicPeer, a *author) bool {
 
 func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	w := c.newWant(p)
-	w.author = a
+	w.author, w.weight = a, wantWeight(after, upto)
 	a.topic.fetching++
 	a.fetch.want, a.fetch.deferred, a.gapFrom = w, Never, Never
 	if a.orphaned(upto) {
 		c.strategy.missed(a, p)
 	}
 	c.send(p, Repair, &wire.Want{
-		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto, MaxBytes: c.askBytes(p),
+		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto,
+		MaxBytes: c.askBytes(p) / wholeWant * uint32(w.weight),
 	})
 }
 
@@ -209,7 +239,7 @@ func (c *Core) askBytes(p *peer) uint32 {
 func (c *Core) newWant(p *peer) *want {
 	c.wantID++
 	c.stats.WantsSent++
-	w := &want{id: c.wantID, peer: p, progress: c.now}
+	w := &want{id: c.wantID, peer: p, weight: wholeWant, progress: c.now}
 	p.wants[w.id] = w
 	p.wantList = append(p.wantList, w)
 	c.timers.at(c.now.Add(c.cfg.WantTimeout), wantTimer{w})
@@ -280,7 +310,7 @@ func (c *Core) strike(a *author, p *peer) {
 
 // serveQueue gives the room that a want left to those who wait for it.
 func (c *Core) serveQueue(p *peer) {
-	for len(p.queue) > 0 && (p.down || len(p.wantList) < c.cfg.WantsMax) {
+	for len(p.queue) > 0 && (p.down || c.room(p) > 0) {
 		a := p.queue[0]
 		p.queue = p.queue[1:]
 		a.fetch.queued = nil
@@ -293,7 +323,7 @@ func (c *Core) serveQueue(p *peer) {
 // wait for room at others: the neighbour that a returning node meets first is
 // not to serve it alone.
 func (c *Core) relieveBy(p *peer) {
-	room := c.cfg.WantsMax - len(p.wantList)
+	room := c.room(p)
 	for _, q := range c.peerList {
 		if p.down || room <= 0 {
 			return
