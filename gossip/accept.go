@@ -96,6 +96,7 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 		c.stats.Repaired++
 	} else {
 		c.strategy.brought(a, p)
+		c.came(h.Time)
 	}
 	c.out.Persist = append(c.out.Persist, id)
 	if barred {

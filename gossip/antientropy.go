@@ -132,7 +132,45 @@ func (t beatTimer) due(c *Core) {
 
 // cut returns the date up to which this node is settled.
 func (c *Core) cut() wire.Time {
-	return reconcile.Cut(c.hlc(), c.hlc(), c.cfg.Settle, cutQuantum)
+	hlc := c.hlc().Add(-c.late.most(c.now))
+	return reconcile.Cut(hlc, hlc, c.cfg.Settle, cutQuantum)
+}
+
+// lateness is how far behind the hybrid logical clock rumors were dated when
+// they came, at most, in the present window of time and the one before. A rumor
+// of an author whose clock is behind is dated below the cut while it spreads:
+// it is no difference, so the cut keeps as far behind.
+type lateness struct {
+	window      Time // when the present one began
+	now, before time.Duration
+}
+
+const (
+	lateWindow = 10 * time.Second
+	lateMax    = wire.FutureMax // more than that is history, not news
+)
+
+// most returns the greatest of late; none that is older than two windows counts.
+func (l *lateness) most(now Time) time.Duration {
+	if now >= l.window.Add(2*lateWindow) {
+		return 0
+	}
+	return max(l.now, l.before)
+}
+
+// came notes a batch that was pushed to us.
+func (c *Core) came(t wire.Time) {
+	l := &c.late
+	if c.now >= l.window.Add(lateWindow) {
+		l.before, l.now = l.now, 0
+		if c.now >= l.window.Add(2*lateWindow) {
+			l.before = 0
+		}
+		l.window = c.now
+	}
+	if d := time.Duration(c.hlc() - t); d <= lateMax {
+		l.now = max(l.now, d)
+	}
 }
 
 // commonTree returns the tree of the topics in common with the peer.

@@ -45,6 +45,7 @@ type Core struct {
 	now  Time
 	wall wire.Time
 	seen wire.Time // newest date of any batch: with wall, the hybrid logical clock
+	late lateness  // how far behind that rumors are dated
 
 	interests interests
 	peers     map[wire.PeerID]*peer
