@@ -9,6 +9,12 @@ import (
 // heartbeats. Neither a clock that is off, nor rumors in flight, nor logs that
 // trim at different times by different limits are a difference.
 func TestAgreementCostsNoExchange(t *testing.T) {
+	t.Run("of two nodes 5s apart", func(t *testing.T) { agree(t, -5*time.Second, 0) })
+	t.Run("with authors 5s behind both", func(t *testing.T) { agree(t, 0, -5*time.Second) })
+}
+
+// agree has one of the two nodes, or the authors that only publish, off by a skew.
+func agree(t *testing.T, skew, publisherSkew time.Duration) {
 	const (
 		rate    = 100 // events a second
 		authors = 5
@@ -18,13 +24,15 @@ func TestAgreementCostsNoExchange(t *testing.T) {
 		lasts = 2 * time.Minute
 	}
 	n := newNetwork(t, 70)
+	n.latency = 50 * time.Millisecond
 	young, old := testConfig(), testConfig()
 	young.RetainAge, old.RetainAge = 70*time.Second, 95*time.Second
 	a, b := n.add("a", young).interest("x"), n.add("b", old).interest("x")
-	b.skew = -5 * time.Second
+	b.skew = skew
 	publishers := []*node{a, b}
 	for i := range authors - 2 {
 		p := n.add(string(rune('p'+i)), testConfig()) // only publishes
+		p.skew = publisherSkew
 		n.connect(p, publishers[i%2])
 		publishers = append(publishers, p)
 	}

@@ -149,7 +149,7 @@ func TestCatchUp(t *testing.T) {
 }
 
 func catchUp(t *testing.T, neighbours, batches int, lasts time.Duration) {
-	if testing.Short() {
+	if testing.Short() && batches > 20_000 {
 		batches, lasts = batches/5, lasts/5
 	}
 	const live = 4 * time.Second

@@ -208,25 +208,11 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	w.author, w.weight = a, wantWeight(after, upto)
 	a.topic.fetching++
 	a.fetch.want, a.fetch.deferred, a.gapFrom = w, Never, Never
-	if a.orphaned(upto) {
-		c.strategy.missed(a, p)
-	}
+	c.strategy.missed(a, p)
 	c.send(p, Repair, &wire.Want{
 		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto,
 		MaxBytes: c.askBytes(p) / wholeWant * uint32(w.weight),
 	})
-}
-
-// orphaned reports whether nobody can be expected to push what the author
-// publishes next, after upto. One whose batches come, though an earlier one is
-// missing, has a parent; and a parent that holds what we lack repaired it, and
-// tells of it as we shall.
-func (a *author) orphaned(upto wire.Mark) bool {
-	if e := a.waiting(); e != nil && !e.repaired {
-		return false
-	}
-	l := a.parent()
-	return l == nil || l.head.Compare(upto) < 0
 }
 
 func (c *Core) askBytes(p *peer) uint32 {
