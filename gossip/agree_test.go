@@ -21,12 +21,12 @@ func agree(t *testing.T, skew, publisherSkew time.Duration) {
 	)
 	lasts := 10 * time.Minute
 	if testing.Short() {
-		lasts = 2 * time.Minute
+		lasts = time.Minute
 	}
 	n := newNetwork(t, 70)
 	n.latency = 50 * time.Millisecond
 	young, old := testConfig(), testConfig()
-	young.RetainAge, old.RetainAge = 70*time.Second, 95*time.Second
+	young.RetainAge, old.RetainAge = 40*time.Second, 55*time.Second
 	a, b := n.add("a", young).interest("x"), n.add("b", old).interest("x")
 	b.skew = skew
 	publishers := []*node{a, b}
@@ -40,7 +40,7 @@ func agree(t *testing.T, skew, publisherSkew time.Duration) {
 	n.run(time.Second)
 	// a trims by age above all, b one author after the other by its bytes.
 	a.retainEvery(7*time.Second, limits{age: young.RetainAge, authorBytes: 400 << 10})
-	b.retainEvery(3*time.Second, limits{age: old.RetainAge, authorBytes: 150 << 10})
+	b.retainEvery(3*time.Second, limits{age: old.RetainAge, authorBytes: 100 << 10})
 	clear(n.sent)
 	clear(a.sentBytes)
 	clear(b.sentBytes)

@@ -142,13 +142,15 @@ func (w *away) p99(end Time) (p99 time.Duration, events int) {
 
 // TestCatchUp lets a node that was away for an hour come back. It gets what it
 // missed as fast as a plain copy over one of its links would bring it, and what
-// is published meanwhile is hardly later than without.
+// is published meanwhile is hardly later than without. Three neighbours are to
+// do more than one of them could.
 func TestCatchUp(t *testing.T) {
-	t.Run("three neighbours", func(t *testing.T) { catchUp(t, 3, 100_000, time.Hour) })
-	t.Run("one neighbour", func(t *testing.T) { catchUp(t, 1, 20_000, time.Hour/5) })
+	t.Run("three neighbours", func(t *testing.T) { catchUp(t, 3, 100_000, time.Hour, 1.5) })
+	t.Run("one neighbour", func(t *testing.T) { catchUp(t, 1, 20_000, time.Hour/5, 0.8) })
 }
 
-func catchUp(t *testing.T, neighbours, batches int, lasts time.Duration) {
+// catchUp wants the node to have all as fast as a plain copy times pace.
+func catchUp(t *testing.T, neighbours, batches int, lasts time.Duration, pace float64) {
 	if testing.Short() && batches > 20_000 {
 		batches, lasts = batches/5, lasts/5
 	}
@@ -187,8 +189,8 @@ func catchUp(t *testing.T, neighbours, batches int, lasts time.Duration) {
 	copied := time.Duration(w.raw)*time.Second/catchUpRate + 2*catchUpLatency
 	t.Logf("%d batches, %d bytes, after %v; a plain copy over one link takes %v, so %.2f times as fast",
 		w.missed, w.raw, took, copied, float64(copied)/float64(took))
-	if float64(copied) < 0.8*float64(took) {
-		t.Errorf("catching up took %v, a plain copy %v", took, copied)
+	if float64(copied) < pace*float64(took) {
+		t.Errorf("catching up took %v, a plain copy %v: want %.1f times as fast", took, copied, pace)
 	}
 	t.Logf("%d batches came for %d; %d duplicates, %d in repair; sent %v",
 		received, len(w.back.topics["x"])-held, stats.Duplicate, stats.RepairDuplicate, w.n.sent)

@@ -22,8 +22,9 @@ type strategy interface {
 //
 // Departs from Plumtree (Leitão, Pereira, Rodrigues, 2007): links are kept per
 // author, because with several publishers one tree thrashes (3.5 copies of
-// each event where a tree per author gives 1.00); and lazy word is an author's
-// head rather than an ID for each batch, so it coalesces and acknowledges.
+// each event where a tree per author gives 1.00); lazy word is an author's
+// head rather than an ID for each batch, so it coalesces and acknowledges; and a
+// link that comes up later is lazy from the beginning (youngLink).
 //
 // A rumor is infective while some neighbour is not known to hold it: its link's
 // head is below the rumor's end. No list of rumors is kept for that.
