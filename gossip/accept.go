@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 
 	"github.com/busnode/busnode/gossip/wire"
@@ -8,7 +9,7 @@ import (
 
 // Publish tells of an own batch that is in the log and released there.
 func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
-	if c.batches[id] != nil {
+	if c.batch(id) != nil {
 		return
 	}
 	t := c.ownTopic(h.Topic)
@@ -20,6 +21,7 @@ func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
 	if a.released.Compare(e.end()) < 0 {
 		a.released = e.end()
 	}
+	c.excited()
 	c.hold(e)
 	c.list(t)
 	c.strategy.spread(e)
@@ -29,13 +31,13 @@ func (c *Core) newEntry(a *author, id wire.BatchID, h *wire.Header) *entry {
 	e := &entry{
 		id: id, author: a, start: h.Start(), prev: h.Prev, time: h.Time, count: h.Count, size: h.BodyLen,
 	}
-	c.batches[id] = e
+	c.batches[id.Short()] = e
 	return e
 }
 
 // hold makes a batch that is in the log part of the topic's set.
 func (c *Core) hold(e *entry) {
-	e.author.topic.set.Insert(e.item())
+	c.insert(e)
 	c.seen = max(c.seen, e.time)
 	c.advanceHeld(e.author)
 }
@@ -44,7 +46,11 @@ func (c *Core) hold(e *entry) {
 func (c *Core) receivePush(p *peer, m *wire.Push) {
 	h, id := &m.Batch.Header, m.Batch.ID
 	t := c.topics[h.Topic]
-	if e := c.batches[id]; e != nil && e.state != lost {
+	if e := c.batch(id); e != nil && e.id != id {
+		c.refuse(p, m, wire.ReasonConflict, &c.stats.RefusedTwin)
+		return
+	}
+	if e := c.batch(id); e != nil && e.state != lost {
 		c.receiveDuplicate(p, m, e)
 		return
 	}
@@ -61,7 +67,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 		c.refuse(p, m, wire.ReasonTooOld, &c.stats.RefusedOld)
 		return
 	}
-	if e := c.batches[id]; e != nil {
+	if e := c.batch(id); e != nil {
 		c.arrived(p, m)
 		t.lack.remove(id)
 		e.refill, e.from = true, p
@@ -70,9 +76,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 	}
 	a := c.authorOf(t, h.Author)
 	if a.trimmed.Compare(h.End()) >= 0 {
-		// It stays in the set, so that the comparison does not bring it again.
 		c.arrived(p, m)
-		t.set.Insert(itemOf(id, h))
 		t.lack.remove(id)
 		c.refuse(p, m, wire.ReasonTooOld, &c.stats.RefusedTrimmed)
 		return
@@ -98,8 +102,10 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 		c.strategy.brought(a, p)
 		c.came(h.Time)
 	}
+	c.excited()
 	c.out.Persist = append(c.out.Persist, id)
 	if barred {
+		a.barred = append(a.barred, e)
 		e.verdict, e.proof = wire.ReasonConflict, proof
 		c.out.Verdicts = append(c.out.Verdicts, Verdict{id, wire.ReasonConflict})
 		c.order(a) // what waited for the closed epoch need not any more
@@ -157,12 +163,13 @@ func (c *Core) refuse(p *peer, m *wire.Push, r wire.Reason, counter *uint64) {
 // Stored tells that batches of Persist are in the log. They are spread now.
 func (c *Core) Stored(ids []wire.BatchID) {
 	for _, id := range ids {
-		e := c.batches[id]
+		e := c.batch(id)
 		if e == nil {
 			continue // trimmed meanwhile
 		}
 		if e.refill {
 			e.refill, e.state = false, held
+			c.insert(e)
 			c.stats.Restored++
 		}
 		if e.state != storing {
@@ -186,7 +193,7 @@ func (c *Core) StoreFailed(ids []wire.BatchID, releases []Release) {
 		}
 	}
 	for _, id := range ids {
-		e := c.batches[id]
+		e := c.batch(id)
 		if e == nil {
 			continue
 		}
@@ -199,8 +206,9 @@ func (c *Core) StoreFailed(ids []wire.BatchID, releases []Release) {
 		if e.state != storing {
 			continue
 		}
-		delete(c.batches, id)
+		delete(c.batches, id.Short())
 		e.author.remove(e)
+		e.author.barred = slices.DeleteFunc(e.author.barred, func(x *entry) bool { return x == e })
 		touched = append(touched, e.author)
 	}
 	c.unordered = append(c.unordered, touched...)
@@ -217,7 +225,7 @@ func (c *Core) unrelease(r Release) *author {
 		a.fallBack(wire.Mark{Epoch: r.Gap.From.Epoch, Seq: r.Gap.From.Seq - 1})
 		return a
 	}
-	e := c.batches[r.ID]
+	e := c.batch(r.ID)
 	if e == nil || !e.released {
 		return nil
 	}
@@ -277,5 +285,8 @@ func (c *Core) Writable(ok bool) {
 	}
 	for _, t := range c.topicList {
 		c.pumpLack(t)
+	}
+	for _, p := range c.peerList {
+		p.forgive() // exchanges brought nothing while nothing could be taken
 	}
 }

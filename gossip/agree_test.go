@@ -1,25 +1,27 @@
 package gossip
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/busnode/busnode/gossip/wire"
 )
 
 // TestAgreementCostsNoExchange holds two nodes to what agreement may cost:
 // heartbeats. Neither a clock that is off, nor rumors in flight, nor logs that
 // trim at different times by different limits are a difference.
 func TestAgreementCostsNoExchange(t *testing.T) {
-	t.Run("of two nodes 5s apart", func(t *testing.T) { agree(t, -5*time.Second, 0) })
-	t.Run("with authors 5s behind both", func(t *testing.T) { agree(t, 0, -5*time.Second) })
+	t.Run("of two nodes 5s apart", func(t *testing.T) { agree(t, 10*time.Minute, -5*time.Second, 0) })
+	t.Run("with authors 5s behind both", func(t *testing.T) { agree(t, 3*time.Minute, 0, -5*time.Second) })
 }
 
 // agree has one of the two nodes, or the authors that only publish, off by a skew.
-func agree(t *testing.T, skew, publisherSkew time.Duration) {
+func agree(t *testing.T, lasts, skew, publisherSkew time.Duration) {
 	const (
 		rate    = 100 // events a second
 		authors = 5
 	)
-	lasts := 10 * time.Minute
 	if testing.Short() {
 		lasts = time.Minute
 	}
@@ -64,7 +66,7 @@ func agree(t *testing.T, skew, publisherSkew time.Duration) {
 	}
 	for _, kind := range exchangeMessages {
 		if n.sent[kind] != 0 {
-			t.Errorf("%d messages of exchanges: %v", n.sent[kind], n.sent)
+			t.Errorf("%d messages %s are sent", n.sent[kind], kind)
 		}
 	}
 	for _, x := range []*node{a, b} {
@@ -80,6 +82,56 @@ func agree(t *testing.T, skew, publisherSkew time.Duration) {
 // exchangeMessages are the messages that nodes in agreement do not send, by the
 // names in network.sent.
 var exchangeMessages = []string{
-	"*wire.TopicDigests", "*wire.Open", "*wire.Difference", "*wire.Answer", "*wire.Cells", "*wire.More",
+	"*wire.TopicDigests", "*wire.Open", "*wire.Answer", "*wire.Cells", "*wire.More",
 	"*wire.Resolve", "*wire.Offer", "*wire.WantIDs",
+}
+
+// One author's clock is as far ahead as is accepted, another's is a little behind: the
+// hybrid clock follows the former, and rumors of the latter are dated far behind it.
+func TestAnAuthorAheadDoesNotMakeNodesDiffer(t *testing.T) {
+	n := newNetwork(t, 92)
+	n.latency = 50 * time.Millisecond
+	var nodes []*node
+	for i := range 4 {
+		nodes = append(nodes, n.add(fmt.Sprint("n", i), testConfig()).interest("x"))
+	}
+	ahead, behind := n.add("ahead", testConfig()), n.add("behind", testConfig())
+	ahead.skew, behind.skew = wire.FutureMax, -2*time.Second
+	n.connectAll(nodes...)
+	n.connect(ahead, nodes[0])
+	n.connect(behind, nodes[1])
+	n.run(time.Second)
+	published := 0
+	for i := range 3000 {
+		if i%20 == 0 {
+			ahead.publish("x", 1)
+			published++
+		}
+		behind.publish("x", 1)
+		published++
+		n.run(20 * time.Millisecond)
+	}
+	n.run(5 * time.Second)
+	n.expect("x", published, nodes...)
+	for _, x := range nodes {
+		if s := x.core.Stats(); s.Sessions > 0 {
+			t.Errorf("%s begins %d exchanges; %d heartbeats differ", x.name, s.Sessions, s.HeartbeatsStale)
+		}
+	}
+}
+
+func TestNodesOnASegmentAgree(t *testing.T) {
+	n := newNetwork(t, 93)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	n.connect(a, b)
+	a.core.PeerUp(b.id, PeerInfo{Segment: true})
+	b.core.PeerUp(a.id, PeerInfo{Segment: true})
+	a.step()
+	b.step()
+	n.run(time.Second)
+	for range 100 {
+		a.publish("x", 1)
+	}
+	n.quiet("a segment", a, b)
+	n.expect("x", 100, a, b)
 }

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"slices"
 	"time"
 
 	"github.com/busnode/busnode/gossip/reconcile"
@@ -17,22 +18,46 @@ const (
 	cutQuantum     = 250 * time.Millisecond // cuts fall on multiples, so that digests can be kept
 	beatSoonDelay  = 100 * time.Millisecond // from a topic's being common to the first heartbeat
 	beatAgainDelay = 250 * time.Millisecond // from a difference to the second look
-	descentMax     = 10 * time.Second       // between two walks down the tree with one peer that bring nothing
+	descentMax     = 30 * time.Second       // between two walks down the tree with one peer that bring nothing
+	calmBeats      = 8                      // beats without news after which they become rarer; 3 × as many: once more
+	calmMax        = 2                      // how often they become rarer, by half each time
+	outsideShare   = 8                      // of so many beats one goes to a peer that is no neighbour
 	spendMax       = 256                    // TopicDigests and Opens of a peer that are answered per HeartbeatInterval
 	beatsMax       = 16                     // heartbeats of a peer that are looked at per HeartbeatInterval
+	cutBehindMax   = 3 * wire.FutureMax     // how far a peer's cut may lie behind ours, or it is not looked at
 )
 
 // beatState is what heartbeats with one peer have shown.
 type beatState struct {
-	heard   bool
-	offset  time.Duration // its clock minus ours, at the newest heartbeat
-	stale   Time          // when the digests last differed for the first time; Never: they agreed since
-	soon    Time          // when a heartbeat outside the turn is due; Never: none
-	replied Time
-	backoff backoff
-	window  Time // in which answers and beats are counted
-	answers int
-	beats   int
+	heard      bool
+	offset     time.Duration // its clock minus ours, at the newest heartbeat
+	stale      Time          // when the digests last differed for the first time; Never: they agreed since
+	agreed     Time          // when they last did not differ
+	soon       Time          // when a heartbeat outside the turn is due; Never: none
+	replied    Time
+	backoff    backoff
+	named      [boundsMax]bounds // of the newest heartbeats between us
+	names      int               // how many there were
+	floor      wire.Time         // of the newest heartbeat that was looked at
+	floorSince Time              // when that changed
+	window     Time              // in which answers and beats are counted
+	answers    int
+	beats      int
+}
+
+// bounds are what sets are compared between.
+type bounds struct{ floor, cut wire.Time }
+
+// boundsMax is as many as a set keeps digests for: to walk down the tree between
+// bounds that a peer makes up each time would mean to hash all edges anew each time.
+const boundsMax = 8
+
+// name notes the bounds of a heartbeat that was sent, or found to differ.
+func (b *beatState) name(floor, cut wire.Time) {
+	if n := (bounds{floor, cut}); !slices.Contains(b.named[:], n) {
+		b.named[b.names%boundsMax] = n
+		b.names++
+	}
 }
 
 // count begins a new window if the last one is over.
@@ -50,17 +75,30 @@ func (c *Core) spend(p *peer) bool {
 	return b.answers <= spendMax
 }
 
-func newBeatState() beatState { return beatState{stale: Never, soon: Never} }
+func newBeatState() beatState {
+	return beatState{stale: Never, soon: Never, floorSince: -Time(time.Hour)}
+}
 
-// beat sends a heartbeat to one peer with a topic in common; if there is none,
-// to any, so that a node that only publishes learns how its clock stands.
+// beat sends a heartbeat to one neighbour, now and then to another peer with a
+// topic in common: the neighbours of a topic may all be behind a cut that a peer
+// outside is not. If there is none, any peer gets one, so that a node that
+// only publishes learns how its clock stands.
 func (c *Core) beat() {
 	c.repeatOwn()
-	var candidates []*peer
+	c.calm++
+	var neighbours, others []*peer
 	for _, p := range c.peerList {
-		if p.hasCommon() {
-			candidates = append(candidates, p)
+		switch p.nearness() {
+		case isNeighbour:
+			neighbours = append(neighbours, p)
+		case hasCommon:
+			others = append(others, p)
+		case nothingCommon:
 		}
+	}
+	candidates := neighbours
+	if len(neighbours) == 0 || len(others) > 0 && c.rngPeers.IntN(outsideShare) == 0 {
+		candidates = others
 	}
 	if len(candidates) == 0 {
 		candidates = c.peerList
@@ -68,6 +106,47 @@ func (c *Core) beat() {
 	if len(candidates) > 0 {
 		c.sendBeat(candidates[c.rngPeers.IntN(len(candidates))], c.floor(), c.cut())
 	}
+}
+
+// beatInterval returns the time to the next beat: while nothing happens, digests
+// that agreed agree still.
+func (c *Core) beatInterval() time.Duration {
+	rarer := 0
+	for n := calmBeats; c.calm >= n && rarer < calmMax; n *= 3 {
+		rarer++
+	}
+	return c.jitter(c.cfg.HeartbeatInterval << rarer)
+}
+
+// excited ends the calm: something came that a peer may not have, or may bring more of.
+func (c *Core) excited() {
+	if c.calm >= calmBeats {
+		c.nextBeat = min(c.nextBeat, c.now.Add(c.jitter(c.cfg.HeartbeatInterval)))
+	}
+	c.calm = 0
+}
+
+// nearness says what two nodes' sets have to do with each other.
+type nearness uint8
+
+const (
+	nothingCommon nearness = iota
+	hasCommon              // a topic that both hold in full
+	isNeighbour            // and that they gossip with each other
+)
+
+func (p *peer) nearness() nearness {
+	best := nothingCommon
+	for _, tp := range p.topics {
+		switch {
+		case !tp.common():
+		case tp.neighbour():
+			return isNeighbour
+		default:
+			best = hasCommon
+		}
+	}
+	return best
 }
 
 // repeatEvery is how often a node that only publishes on a topic tells its head
@@ -97,15 +176,6 @@ func (c *Core) repeatOwn() {
 	}
 }
 
-func (p *peer) hasCommon() bool {
-	for _, tp := range p.topics {
-		if tp.common() {
-			return true
-		}
-	}
-	return false
-}
-
 // beatSoon schedules a heartbeat outside the turn: after a reconnect, and
 // after a repair, to see that all is well.
 func (c *Core) beatSoon(p *peer, delay time.Duration) {
@@ -125,9 +195,19 @@ func (t beatTimer) due(c *Core) {
 		return
 	}
 	b.soon = Never
-	if t.p.hasCommon() {
+	if t.p.nearness() != nothingCommon {
 		c.sendBeat(t.p, c.floor(), c.cut())
 	}
+}
+
+// linkKey returns the key under which this node and the peer compare: it comes
+// from the number that each of them chose for their connection. On a segment
+// nobody tells a number; that of a session is fresh all the same.
+func (c *Core) linkKey(p *peer) reconcile.Key {
+	if p.info.Segment {
+		return reconcile.LinkKey(0, 0)
+	}
+	return reconcile.LinkKey(p.mine, p.theirs)
 }
 
 // cut returns the date up to which this node is settled.
@@ -147,7 +227,9 @@ type lateness struct {
 
 const (
 	lateWindow = 10 * time.Second
-	lateMax    = wire.FutureMax // more than that is history, not news
+	// Of an author whose clock is FutureMax behind, while that of another, which the
+	// hybrid clock follows, is as far ahead. More than that is history, not news.
+	lateMax = 2 * wire.FutureMax
 )
 
 // most returns the greatest of late; none that is older than two windows counts.
@@ -175,25 +257,24 @@ func (c *Core) came(t wire.Time) {
 
 // commonTree returns the tree of the topics in common with the peer.
 func (c *Core) commonTree(p *peer, floor, cut wire.Time) *reconcile.TopicTree {
-	var states []reconcile.TopicState
+	states := make([]reconcile.TopicState, 0, len(p.topics))
 	for _, tp := range p.topics {
 		if !tp.common() {
 			continue
 		}
 		t := tp.topic
-		if t.hash == 0 {
-			t.hash = reconcile.TopicHash(t.name)
-		}
-		d, _ := t.set.Digest(floor, cut)
+		d, _ := tp.view().Digest(floor, cut)
 		states = append(states, reconcile.TopicState{Name: t.name, Hash: t.hash, Digest: d})
 	}
-	return reconcile.NewTopicTree(states)
+	return reconcile.NewTopicTree(c.linkKey(p), states)
 }
 
 func (c *Core) sendBeat(p *peer, floor, cut wire.Time) {
+	c.tellTrimmed(p)
 	c.stats.Heartbeats++
+	p.beat.name(floor, cut)
 	c.send(p, News, &wire.Heartbeat{
-		Wall: c.wall, Floor: floor, Cut: cut, Digest: uint64(c.commonTree(p, floor, cut).Root()),
+		Wall: c.wall, Floor: floor, Cut: cut, Digest: c.commonTree(p, floor, cut).Root(),
 	})
 }
 
@@ -206,11 +287,15 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 	}
 	b.heard, b.offset = true, time.Duration(m.Wall-c.wall)
 	c.judgeClock()
-	if !p.hasCommon() {
+	if p.nearness() == nothingCommon {
 		c.answerClock(p)
 		return
 	}
 	floor, cut := max(m.Floor, c.floor()), min(m.Cut, c.cut())
+	if !b.affordable(c, floor, cut) {
+		c.stats.BeatsIgnored++
+		return
+	}
 	if floor != m.Floor || cut != m.Cut {
 		// The lower cut and the higher floor are what both can compare under.
 		if c.now >= b.replied.Add(beatAgainDelay) {
@@ -220,10 +305,19 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 		return
 	}
 	tree := c.commonTree(p, floor, cut)
-	if uint64(tree.Root()) == m.Digest {
-		b.stale = Never
+	if tree.Root() == m.Digest {
+		b.stale, b.agreed = Never, c.now
 		return
 	}
+	if c.untold(p) {
+		// It differs in what we trimmed, or may: the peer looks again when it knows that.
+		if c.now >= b.replied.Add(beatAgainDelay) {
+			b.replied = c.now
+			c.sendBeat(p, floor, cut)
+		}
+		return
+	}
+	c.excited()
 	c.stats.HeartbeatsStale++
 	if b.stale == Never || c.now > b.stale.Add(3*c.cfg.HeartbeatInterval) {
 		b.stale = c.now
@@ -231,9 +325,28 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 		return
 	}
 	b.stale = Never
-	if b.backoff.begin(c.now, descentMax) {
+	if b.backoff.begin(c.now, descentMax, b.agreed) {
+		b.name(floor, cut)
 		c.send(p, Repair, &wire.TopicDigests{Floor: floor, Cut: cut, Nodes: tree.Expand(0, 0)})
 	}
+}
+
+// affordable reports whether a digest between these bounds may be computed for
+// the peer. Between the bounds of nodes whose clocks are right, nearly all digests are
+// kept: the cut moves with the time and the floor now and then. Others have
+// the edges of all topics hashed afresh.
+func (b *beatState) affordable(c *Core, floor, cut wire.Time) bool {
+	if cut < c.cut().Add(-cutBehindMax) {
+		return false
+	}
+	if floor == b.floor {
+		return true
+	}
+	if c.now < b.floorSince.Add(c.cfg.HeartbeatInterval) {
+		return false
+	}
+	b.floor, b.floorSince = floor, c.now
+	return true
 }
 
 // answerClock tells a peer with which nothing is to be compared how our clock
@@ -248,6 +361,10 @@ func (c *Core) answerClock(p *peer) {
 func (c *Core) receiveTopicDigests(p *peer, m *wire.TopicDigests) {
 	if m.Floor < c.floor() || m.Cut > c.hlc() {
 		return // the next heartbeat finds the bounds that both know
+	}
+	if !slices.Contains(p.beat.named[:], bounds{m.Floor, m.Cut}) {
+		c.stats.Unsolicited++
+		return // after no heartbeat
 	}
 	if !c.spend(p) {
 		c.demerit(p, "too many topic digests")

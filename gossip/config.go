@@ -72,7 +72,14 @@ type Config struct {
 	// WantsMax bounds the wants outstanding at one peer. Default 6.
 	WantsMax int
 
-	// DemeritsMax is how often a peer may break the rules before it is dropped. Default 64.
+	// WorkMax bounds the items that one peer can have us hash for a comparison; so
+	// many are allowed at once, and again every 16 seconds. All peers together may have
+	// twice as many hashed, and as many every 4 seconds. An exchange keeps
+	// 24 bytes of each while it lasts. Default 1,048,576: a tenth of a second of work.
+	WorkMax int
+
+	// DemeritsMax is how often a peer may break the rules before it is dropped; one
+	// time a minute is forgotten. Default 64.
 	DemeritsMax int
 }
 
@@ -90,6 +97,7 @@ func DefaultConfig() Config {
 		TopicsMax:         1 << 16,
 		ServeMaxBytes:     1 << 20,
 		WantsMax:          6,
+		WorkMax:           1 << 20,
 		DemeritsMax:       64,
 	}
 }
@@ -110,6 +118,7 @@ func (c Config) Validate() error {
 		{"TopicsMax", c.TopicsMax},
 		{"ServeMaxBytes", c.ServeMaxBytes},
 		{"WantsMax", c.WantsMax},
+		{"WorkMax", c.WorkMax},
 		{"DemeritsMax", c.DemeritsMax},
 	} {
 		if n.got < 1 {

@@ -51,8 +51,8 @@ type Core struct {
 	peers     map[wire.PeerID]*peer
 	peerList  []*peer // sorted by ID: iterate this, never the map
 	topics    map[string]*topic
-	topicList []*topic // sorted by name
-	batches   map[wire.BatchID]*entry
+	topicList []*topic                // sorted by name
+	batches   map[wire.ShortID]*entry // looked up, never ranged over
 
 	authors   int // on all topics
 	links     linkMemory
@@ -60,9 +60,13 @@ type Core struct {
 	dirty     []*author // whose head word is due; order of becoming so
 	flushAt   Time      // when it is due; Never if dirty is empty
 	nextBeat  Time
+	calm      int  // beats since anything happened
 	repeated  Time // when own heads were last told again
 	wantID    uint32
 	sessionID uint32
+	trims     uint64 // counts changes of authors' trimmed marks
+	work      bucket
+	partials  partials
 
 	served     []*peer   // who was sent batches since the last Take
 	unwritable bool      // the log takes no batches now
@@ -89,12 +93,14 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 		now:       now, wall: wall,
 		peers:   map[wire.PeerID]*peer{},
 		topics:  map[string]*topic{},
-		batches: map[wire.BatchID]*entry{},
+		batches: map[wire.ShortID]*entry{},
 		links:   linkMemory{max: cfg.AuthorsMax},
 		flushAt: Never,
 	}
 	c.strategy = tree{c}
 	c.nextBeat = now.Add(c.jitter(cfg.HeartbeatInterval))
+	c.sessionID = c.rngPeers.Uint32() // on a segment others hear what it names
+	c.work = bucket{workNodeFactor * cfg.WorkMax, now}
 	return c, nil
 }
 
@@ -104,7 +110,7 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 	p := c.peers[from]
 	if p == nil {
 		c.stats.Unsolicited++ // it went down while the message was on its way
-		if push, ok := m.(*wire.Push); ok && c.batches[push.Batch.ID] == nil {
+		if push, ok := m.(*wire.Push); ok && c.batch(push.Batch.ID) == nil {
 			c.out.Discard = append(c.out.Discard, push.Batch.ID)
 		}
 		return
@@ -138,10 +144,18 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 		c.receiveTopicDigests(p, m)
 	case *wire.Open:
 		c.receiveOpen(p, m)
-	case *wire.Difference:
-		c.receiveDifference(p, m)
+	case *wire.Answer:
+		c.receiveAnswer(p, m)
+	case *wire.Cells:
+		c.receiveCells(p, m)
+	case *wire.More:
+		c.receiveMore(p, m)
+	case *wire.Resolve:
+		c.receiveResolve(p, m)
 	case *wire.Offer:
 		c.receiveOffer(p, m)
+	case *wire.Trimmed:
+		c.receiveTrimmed(p, m)
 	case *wire.Refuse:
 		c.receiveRefuse(p, m)
 	default:
@@ -166,6 +180,8 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	for p.mine == 0 {
 		p.mine = c.rngPeers.Uint64()
 	}
+	p.work = bucket{c.cfg.WorkMax, c.now}
+	c.excited()
 	c.sayHello(p)
 }
 
@@ -193,7 +209,9 @@ func (c *Core) forgetTold(p *peer) {
 		s.done = true
 	}
 	p.session = sessionState{}
-	p.beat = newBeatState()
+	beat := newBeatState()
+	beat.window, beat.answers, beat.beats = p.beat.window, p.beat.answers, p.beat.beats
+	p.beat = beat
 	c.dropWants(p)
 	for _, tp := range left { // what only a want kept
 		c.forgetHearsay(tp.topic)
@@ -238,10 +256,18 @@ func (c *Core) Misbehaved(from wire.PeerID, reason string) {
 	}
 }
 
+// forgiveEvery is how long it takes until a mistake of a peer's is forgotten: so
+// those of a long connection do not add up to what would end it.
+const forgiveEvery = time.Minute
+
 func (c *Core) demerit(p *peer, reason string) {
 	c.stats.Demerits++
+	if n := int((c.now - p.erred) / Time(forgiveEvery)); n > 0 {
+		p.demerits, p.erred = max(0, p.demerits-n), c.now
+	}
 	p.demerits++
-	if p.demerits == c.cfg.DemeritsMax {
+	if p.demerits >= c.cfg.DemeritsMax && !p.dismissed {
+		p.dismissed = true
 		c.stats.Disconnected++
 		c.out.Disconnect = append(c.out.Disconnect, Disconnect{
 			p.id,
@@ -265,8 +291,8 @@ func (c *Core) Tick(now Time, wall wire.Time) {
 		c.flushHeads()
 	}
 	if now >= c.nextBeat {
-		c.nextBeat = now.Add(c.jitter(c.cfg.HeartbeatInterval))
 		c.beat()
+		c.nextBeat = now.Add(c.beatInterval())
 	}
 }
 

@@ -20,12 +20,15 @@ type fetchState struct {
 type want struct {
 	id       uint32
 	peer     *peer
-	author   *author     // of a wire.Want
-	topic    *topic      // of a wire.WantIDs
-	weight   int         // what it takes of a peer's room, in quarters of a whole want
-	got      int         // batches of use that came
+	author   *author // of a wire.Want
+	topic    *topic  // of a wire.WantIDs
+	weight   int     // what it takes of a peer's room, in quarters of a whole want
+	got      int     // batches of use that came
+	bytes    int     // of parts of batches
+	began    Time
 	items    []*lackItem // of a wire.WantIDs
 	progress Time        // when the last one came
+	excused  bool        // what came was of no use through no fault of the peer's
 	done     bool
 }
 
@@ -39,6 +42,10 @@ const (
 
 	// busyDelay is how long one waits that was told «more» and got nothing.
 	busyDelay = 50 * time.Millisecond
+
+	// busyMax is how often in a row a peer may say so. Then it is taken not to have
+	// what it claims, or it could hold back for good what others would serve.
+	busyMax = 16
 )
 
 // A want of few batches takes only part of the room that a whole one takes, and
@@ -212,6 +219,7 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	c.send(p, Repair, &wire.Want{
 		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto,
 		MaxBytes: c.askBytes(p) / wholeWant * uint32(w.weight),
+		Resume:   c.partials.of(a.topic.name, a.key),
 	})
 }
 
@@ -225,7 +233,7 @@ func (c *Core) askBytes(p *peer) uint32 {
 func (c *Core) newWant(p *peer) *want {
 	c.wantID++
 	c.stats.WantsSent++
-	w := &want{id: c.wantID, peer: p, weight: wholeWant, progress: c.now}
+	w := &want{id: c.wantID, peer: p, weight: wholeWant, progress: c.now, began: c.now}
 	p.wants[w.id] = w
 	p.wantList = append(p.wantList, w)
 	c.timers.at(c.now.Add(c.cfg.WantTimeout), wantTimer{w})
@@ -249,9 +257,16 @@ func (t wantTimer) due(c *Core) {
 }
 
 func (c *Core) receiveServed(p *peer, m *wire.Served) {
-	if w := p.wants[m.ID]; w != nil {
-		c.endWant(w, !m.More)
+	w := p.wants[m.ID]
+	if w == nil {
+		return
 	}
+	if w.got > 0 || !m.More {
+		p.busy = 0
+	} else {
+		p.busy++
+	}
+	c.endWant(w, !m.More || p.busy >= busyMax)
 }
 
 // endWant ends a want; whole tells that the peer has no more for it. One that
@@ -269,6 +284,9 @@ func (c *Core) endWant(w *want, whole bool) {
 	if w.got == 0 {
 		c.stats.WantsUnserved++
 	}
+	if w.got == 0 && whole && w.excused && !p.spared {
+		p.spared, whole = true, false // it is asked once more
+	}
 	if a := w.author; a != nil {
 		a.fetch.want = nil
 		switch {
@@ -285,6 +303,7 @@ func (c *Core) endWant(w *want, whole bool) {
 		c.endWantIDs(w, whole)
 	}
 	c.serveQueue(p)
+	c.pumpPeer(p)
 }
 
 // strike keeps the peer from being asked for the author's events for a while.
@@ -356,19 +375,23 @@ func (c *Core) arrived(p *peer, m *wire.Push) {
 	if t == nil || !m.Repair {
 		return
 	}
+	of := false // what was asked
 	if a := t.authors[m.Batch.Header.Author]; a != nil && a.fetch.want != nil && a.fetch.want.peer == p {
 		a.fetch.want.got++
-		a.fetch.want.progress = c.now
+		t.fetched = c.now
 		l := c.linkTo(a, p)
 		l.struck, l.strikes = 0, 0
+		of = true
 	}
 	for _, w := range p.wantList {
-		if w.topic == t {
-			w.progress = c.now
-			if t.lack.asked(m.Batch.ID, w) {
-				w.got++
-			}
+		if w.topic == t && t.lack.asked(m.Batch.ID, w) {
+			w.got++
+			of = true
 		}
+	}
+	if of {
+		p.spared = false
+		c.credit(p, m.Batch.Size())
 	}
 }
 

@@ -4,13 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/busnode/busnode/gossip/reconcile"
 	"github.com/busnode/busnode/gossip/wire"
 )
-
-func itemOf(id wire.BatchID, h *wire.Header) reconcile.Item {
-	return reconcile.Item{Time: h.Time, ID: id}
-}
 
 // identity watches for another process that publishes with our key.
 type identity struct {
@@ -72,6 +67,7 @@ func (c *Core) conflicts(a *author, h *wire.Header) (barred, proof bool) {
 		barred := e.start.Epoch == at.Epoch && e.start.Compare(at) >= 0 && !e.released
 		if barred {
 			e.verdict = wire.ReasonConflict
+			a.barred = append(a.barred, e)
 			c.out.Verdicts = append(c.out.Verdicts, Verdict{e.id, wire.ReasonConflict})
 		}
 		return barred

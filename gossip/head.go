@@ -108,7 +108,10 @@ func (c *Core) endHaves() {
 func (c *Core) greet(tp *topicPeer) {
 	t, p := tp.topic, tp.peer
 	defer func() { p.have = nil }()
-	c.pumpLack(t) // here is somebody new to ask for damaged bodies
+	for _, it := range t.lack.lost {
+		tp.askFor(it) // here is somebody new to ask for damaged bodies
+	}
+	c.pumpLack(t)
 	if !tp.wants {
 		if a := t.authors[p.author]; a != nil && p.hasAuthor {
 			c.tellHead(a, p)

@@ -147,12 +147,10 @@ func TestAPeerThatFloodsWithOffersHindersNobody(t *testing.T) {
 	n.run(time.Second)
 	a.withGap("x")
 	m.mute = true // answers no want
-	short := uint64(1)
-	for range lackMax / offersPerFrame {
+	for i := range uint32(lackMax / wire.ShortIDsMax) {
 		o := &wire.Offer{Topic: "x"}
-		for range offersPerFrame {
-			short++
-			o.Short = append(o.Short, short)
+		for j := range uint32(wire.ShortIDsMax) {
+			o.IDs = append(o.IDs, madeUp(i, j))
 		}
 		b.core.Receive(m.id, o)
 	}
@@ -163,6 +161,13 @@ func TestAPeerThatFloodsWithOffersHindersNobody(t *testing.T) {
 	n.connect(a, b)
 	n.run(30 * time.Second)
 	n.expect("x", 6, b)
+}
+
+// madeUp returns the name of a batch that there is not.
+func madeUp(i, j uint32) (id wire.ShortID) {
+	binary.BigEndian.PutUint32(id[:4], i)
+	binary.BigEndian.PutUint32(id[4:8], j)
+	return id
 }
 
 func TestAPeerThatClaimsWhatWeDidNotPublishCountsForNothing(t *testing.T) {
@@ -247,8 +252,8 @@ func TestMessagesThatAreDearToAnswerAreNotAnswered(t *testing.T) {
 		t.Errorf("%d demerits for an Open of %d ranges", got, ranges)
 	}
 	for _, s := range a.core.Take().Send {
-		if d, ok := s.Msg.(*wire.Difference); ok && len(d.Ranges) > 0 {
-			t.Errorf("an Open of %d ranges is answered by %d", ranges, len(d.Ranges))
+		if d, ok := s.Msg.(*wire.Answer); ok && (len(d.Coded) > 0 || len(d.Plain) > 0) {
+			t.Errorf("an Open of %d ranges is answered: %+v", ranges, d)
 		}
 	}
 	beat := &wire.Heartbeat{Wall: a.wall(), Floor: testEpoch + 1, Cut: open.Cut}
@@ -300,5 +305,21 @@ func TestAPeerWhoseClockIsWrongIsForgottenWhenItLeaves(t *testing.T) {
 	}
 	if a.core.clockOff || last.Offset != 0 {
 		t.Errorf("with nobody to compare with, the clock is still %v off", last.Offset)
+	}
+}
+
+// A Hello with another number has all forgotten that was told, which costs; to
+// begin anew each time does not make it free.
+func TestAPeerThatBeginsAgainAndAgainIsDropped(t *testing.T) {
+	n := newNetwork(t, 47)
+	a, m := n.add("a", testConfig()).interest("x"), n.add("m", testConfig()).interest("x")
+	n.connect(a, m)
+	n.run(time.Second)
+	m.mute = true
+	for range 2 * spendMax {
+		a.core.Receive(m.id, &wire.Hello{Mine: n.rng.Uint64() | 1, Yours: a.core.peers[m.id].mine})
+	}
+	if s := a.core.Stats(); s.Disconnected != 1 {
+		t.Errorf("%d disconnected after %d beginnings in a moment, %d demerits", s.Disconnected, 2*spendMax, s.Demerits)
 	}
 }

@@ -90,7 +90,10 @@ func (c *Core) RemoveInterest(filter string) {
 	for _, t := range c.topicList {
 		if t.interested && !c.interests.match(t.name) {
 			t.interested = false
-			t.lack.keepLost()
+			c.keepLost(t)
+			for _, tp := range t.peers {
+				tp.trimmedTold = 0 // the peer may forget us with our interest
+			}
 			c.tellTopic(t)
 			c.chooseNeighbours(t)
 		}

@@ -105,7 +105,6 @@ func (a *author) setLazy(l *link, lazy bool) {
 
 // forgetClaims removes the peer from all authors' links.
 func (t *topic) forgetClaims(p *peer) {
-	t.lack.dropPeer(p)
 	for _, a := range t.authorList {
 		a.links = slices.DeleteFunc(a.links, func(l link) bool { return l.peer == p })
 	}

@@ -116,7 +116,9 @@ type node struct {
 	broken  int  // 1 + the logGen in which a write failed: all later ones do, until it is resumed
 	notices []Notice
 	dead    bool
-	mute    bool // sends nothing
+	mute    bool                             // sends nothing
+	deaf    func(*wire.Batch) bool           // batches that never reach the core
+	puppet  func(from *node, m wire.Message) // if set, takes what comes in the core's stead
 	wake    Time
 
 	trimmed   map[wire.BatchID]*wire.Header // that the log held once
@@ -179,6 +181,12 @@ func (x *node) start() {
 		x.net.t.Fatal(err)
 	}
 	x.core = core
+	x.restoreTrimmed()
+	for _, h := range x.trimmed {
+		if h.Author == x.signer.Author() && h.End().Compare(x.seqs[h.Topic].Mark) > 0 {
+			x.seqs[h.Topic] = wire.Prev{Mark: h.End(), Time: h.Time}
+		}
+	}
 	ids := slices.Clone(x.order)
 	slices.SortStableFunc(ids, func(a, b wire.BatchID) int {
 		return x.log[a].batch.Header.Start().Compare(x.log[b].batch.Header.Start())
@@ -427,6 +435,16 @@ func (x *node) deliver(s Send) {
 	x.pipes[y].send(s.Lane, frame)
 }
 
+// say has a puppet send a message.
+func (x *node) say(to *node, m wire.Message) {
+	frame := wire.AppendMessage(nil, m)
+	x.net.at(x.net.latency, func() {
+		if x.links[to] != 0 {
+			to.receive(x, frame)
+		}
+	})
+}
+
 func (n *network) note(from, to string, frame []byte) {
 	h := fnv.New64a()
 	var b [16]byte
@@ -443,7 +461,14 @@ func (x *node) receive(from *node, frame []byte) {
 		if err != nil {
 			x.net.t.Fatalf("%s got a bad frame from %s: %v", x.name, from.name, err)
 		}
+		if x.puppet != nil {
+			x.puppet(from, m)
+			continue
+		}
 		if push, ok := m.(*wire.Push); ok {
+			if x.deaf != nil && x.deaf(push.Batch) {
+				continue
+			}
 			x.hlc = max(x.hlc, push.Batch.Header.Time)
 			x.received++
 			if x.pending[push.Batch.ID] == nil {

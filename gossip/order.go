@@ -7,6 +7,9 @@ import "github.com/busnode/busnode/gossip/wire"
 // stretch is asked for, and reported as a gap only when nobody claims it for
 // GapTimeout.
 func (c *Core) order(a *author) {
+	if a.trimmed.Compare(a.released) > 0 {
+		c.releaseGap(a, a.trimmed, GapTrimmed) // again: the log refused it
+	}
 	for {
 		e := a.waiting()
 		if e == nil {

@@ -22,6 +22,9 @@ type Send struct {
 	Lane  Lane
 	Msg   wire.Message
 	Batch wire.BatchID
+	// Offset, on the repair lane: the peer has the batch's bytes up to there. What
+	// follows leaves as [wire.Part]s.
+	Offset uint32
 }
 
 // Release puts a batch or a gap into the reading order of its topic.
@@ -112,6 +115,7 @@ type Stats struct {
 	Late, Gaps, GapTrimmed         uint64
 	RefusedTopic, RefusedOld       uint64
 	RefusedNew, RefusedTrimmed     uint64
+	RefusedTwin, TrimmedRefused    uint64 // named like another batch; marks of a peer, for their number
 	RefusedByPeers                 uint64 // our own batches, by peers
 	Equivocations, ForeignEpoch    uint64
 	Demerits, Disconnected         uint64
@@ -123,7 +127,10 @@ type Stats struct {
 	AnswersCut, LackRefused        uint64
 	BeatsIgnored                   uint64
 	Heartbeats, HeartbeatsStale    uint64
-	Sessions, SessionsIdle         uint64
+	Sessions, SessionsIdle         uint64 // exchanges begun, and those that found nothing
+	SessionsStuck, SessionsFailed  uint64 // not decoded; broken off
+	OpensRefused, OpensDropped     uint64 // of peers, for their work; of ours, for lack of room
+	Symbols, ItemsHashed           uint64 // received; for comparing
 	AuthorsForgotten, HeadsRefused uint64
 	TopicsRefused                  uint64
 	StoreFailed, Lost, Restored    uint64

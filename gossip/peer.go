@@ -1,10 +1,12 @@
 package gossip
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/busnode/busnode/gossip/reconcile"
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -25,23 +27,29 @@ type peer struct {
 	mine      uint64 // our number for this beginning of telling it
 	theirs    uint64 // its number; 0: it said no Hello yet
 
-	plain    map[string]struct{} // its filters without wildcards; looked up, never ranged over
-	wild     []string            // its filters with wildcards
-	topics   []*topicPeer        // in order of meeting
-	demerits int
-	hearsay  int // authors that it was first to tell of
+	plain     map[string]struct{} // its filters without wildcards; looked up, never ranged over
+	wild      []string            // its filters with wildcards
+	topics    []*topicPeer        // ascending by the topics' hashes, as the tree of topics wants them
+	demerits  int
+	erred     Time // when demerits were last reckoned up
+	dismissed bool // its end was asked for
+	hearsay   int  // authors that it was first to tell of
 
 	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
 	wantList            []*want          // the same, oldest first
 	have                *wire.Have       // being gathered by tellHead, else nil
 	served, servedBytes int              // since the last Take
 	empty               int              // WantIDs in a row that brought nothing
+	busy                int              // answers in a row without anything, to be asked again
+	spared              bool             // a want of its that brought nothing was excused, and none brought anything since
+	starved             bool             // some topic's lack list found no room for a want
 
 	queue     []*author // whose repair waits for room for a want
 	suspended []*author // whose pushes to it wait until it has caught up
 
 	beat    beatState
 	session sessionState
+	work    bucket
 }
 
 // matches reports whether one of the peer's filters matches the topic.
@@ -65,7 +73,15 @@ type topicPeer struct {
 	linkOut bool // we picked it as a neighbour
 	linkIn  bool // it picked us
 	lazy    bool // the newest flag of any author: where a new author starts
-	backoff backoff
+
+	lack        []*lackItem // what the peer is to be asked for, see lackList
+	backoff     backoff
+	differences int  // that the last exchange found
+	queued      bool // an exchange waits for others to end: in sessionState.queue
+
+	gone        map[wire.Author]wire.Mark // up to where it trimmed; looked up, never ranged over
+	except      reconcile.Except          // what we hold of that
+	trimmedTold uint64                    // Core.trims up to which it knows what we trimmed
 }
 
 // neighbour reports whether the topic is gossiped with the peer.
@@ -80,34 +96,54 @@ func (tp *topicPeer) common() bool {
 // backoff makes exchanges that bring nothing rarer, up to one each backoffMax.
 type backoff struct {
 	streak int
+	began  Time
 	until  Time
 	paid   bool // the exchange under way brought something
 }
 
-// backoffMax is short as long as nodes cannot tell each other what they trimmed:
-// a real difference must not wait for an hour behind one that is for good.
-const backoffMax = 30 * time.Second
+// backoffMax is the longest wait between two exchanges on a topic with one peer.
+// Only nodes whose rules differ for good get there: what is trimmed is not compared,
+// and what is barred stays in the set.
+const backoffMax = time.Hour
 
 // begin reports whether an exchange may begin now, and notes that it has. The
-// wait after one that brings nothing grows up to longest.
-func (b *backoff) begin(now Time, longest time.Duration) bool {
+// wait after one that brings nothing grows up to longest. What was found equal
+// since, at agreed, ends the row.
+func (b *backoff) begin(now Time, longest time.Duration, agreed Time) bool {
+	if agreed > b.began {
+		b.streak, b.until = 0, 0
+	}
 	if now < b.until {
 		return false
 	}
-	if b.paid || now > b.until.Add(longest) {
+	if b.paid {
 		b.streak = 0
 	}
-	b.paid = false
+	b.paid, b.began = false, now
 	wait := min(longest, time.Second<<min(b.streak, 12))
 	b.streak++
 	b.until = now.Add(wait)
 	return true
 }
 
+// undo takes back what begin noted of an exchange that was not held.
+func (b *backoff) undo(now Time) {
+	b.streak = max(0, b.streak-1)
+	b.until = now.Add(time.Second)
+}
+
 // pay notes that the exchange brought something: the next may begin at once.
 func (b *backoff) pay() {
 	b.paid = true
 	b.until = 0
+}
+
+// forgive ends the waits that exchanges without yield brought about.
+func (p *peer) forgive() {
+	p.beat.backoff.pay()
+	for _, tp := range p.topics {
+		tp.backoff.pay()
+	}
 }
 
 // topicPeerOf returns the relation of p and t, or nil.
@@ -132,7 +168,10 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 	}
 	tp := &topicPeer{peer: p, topic: t}
 	t.peers = slices.Insert(t.peers, i, tp)
-	p.topics = append(p.topics, tp)
+	j, _ := slices.BinarySearchFunc(p.topics, t.hash, func(tp *topicPeer, hash uint64) int {
+		return cmp.Compare(tp.topic.hash, hash)
+	})
+	p.topics = slices.Insert(p.topics, j, tp)
 	c.notice(Notice{Kind: NoticePeerUp, Peer: p.id, Topic: t.name})
 	return tp
 }
@@ -142,6 +181,7 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 func (c *Core) leaveTopic(tp *topicPeer) {
 	p, t := tp.peer, tp.topic
 	t.peers = slices.DeleteFunc(t.peers, func(x *topicPeer) bool { return x == tp })
+	c.dropClaims(tp)
 	t.forgetClaims(p)
 	c.forgetHearsay(t)
 	c.notice(Notice{Kind: NoticePeerDown, Peer: p.id, Topic: t.name})

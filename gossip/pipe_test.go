@@ -1,6 +1,9 @@
 package gossip
 
 import (
+	"bytes"
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -87,14 +90,56 @@ func (x *node) retain(l limits) (removed int) {
 		}
 	}
 	slices.Reverse(gone)
-	for _, id := range gone {
+	x.trim(gone...)
+	return len(gone)
+}
+
+// trim removes batches from the log and tells the core.
+func (x *node) trim(ids ...wire.BatchID) {
+	for _, id := range ids {
 		x.trimmed[id] = &x.log[id].batch.Header
 		delete(x.log, id)
 	}
 	x.order = slices.DeleteFunc(x.order, func(id wire.BatchID) bool { return x.log[id] == nil })
-	x.core.Trim(gone)
+	x.core.Trim(ids)
 	x.step()
-	return len(gone)
+}
+
+// trimPlace is where an author's events were trimmed.
+type trimPlace struct {
+	topic  string
+	author wire.Author
+}
+
+// trimMark is what a log remembers of what it trimmed.
+type trimMark struct {
+	upto   wire.Mark
+	newest wire.Time
+}
+
+func (x *node) trimMarks() map[trimPlace]trimMark {
+	marks := map[trimPlace]trimMark{}
+	for _, h := range x.trimmed {
+		at := trimPlace{h.Topic, h.Author}
+		m := marks[at]
+		if h.End().Compare(m.upto) > 0 {
+			m.upto = h.End()
+		}
+		m.newest = max(m.newest, h.Time)
+		marks[at] = m
+	}
+	return marks
+}
+
+// restoreTrimmed tells a new core of what was trimmed, as the log's marks do.
+func (x *node) restoreTrimmed() {
+	marks := x.trimMarks()
+	places := slices.SortedFunc(maps.Keys(marks), func(a, b trimPlace) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), bytes.Compare(a.author[:], b.author[:]))
+	})
+	for _, at := range places {
+		x.core.RestoreTrimmed(at.topic, at.author, marks[at].upto, marks[at].newest)
+	}
 }
 
 // retainEvery retains again and again, from now on.

@@ -20,15 +20,16 @@ const (
 
 // answer gathers the batches of one answer, within its limits.
 type answer struct {
-	c     *Core
-	p     *peer
-	bytes int
-	n     int
-	limit int
+	c      *Core
+	p      *peer
+	resume []wire.Resume // few
+	bytes  int
+	n      int
+	limit  int
 }
 
-func (c *Core) newAnswer(p *peer, maxBytes uint32) *answer {
-	return &answer{c: c, p: p, limit: min(int(maxBytes), c.cfg.ServeMaxBytes)}
+func (c *Core) newAnswer(p *peer, maxBytes uint32, resume []wire.Resume) *answer {
+	return &answer{c: c, p: p, limit: min(int(maxBytes), c.cfg.ServeMaxBytes), resume: resume}
 }
 
 // add sends the batch, or reports that there is no room for it.
@@ -50,7 +51,18 @@ func (s *answer) add(e *entry) bool {
 	s.p.servedBytes += size
 	s.c.stats.WantsServed++
 	s.c.sendBatch(s.p, Repair, e.id)
+	s.c.out.Send[len(s.c.out.Send)-1].Offset = s.offset(e)
 	return true
+}
+
+// offset returns how much of the batch the peer has already.
+func (s *answer) offset(e *entry) uint32 {
+	for _, r := range s.resume {
+		if r.ID == e.id.Short() {
+			return r.Offset
+		}
+	}
+	return 0
 }
 
 // mayServe reports whether the peer may be sent the author's batches: those of
@@ -72,7 +84,7 @@ func (c *Core) receiveWant(p *peer, m *wire.Want) {
 	}
 	more := false
 	if a := t.authors[m.Author]; a != nil {
-		s := c.newAnswer(p, m.MaxBytes)
+		s := c.newAnswer(p, m.MaxBytes, m.Resume)
 		for i := a.search(wire.Mark{Epoch: m.After.Epoch, Seq: m.After.Seq + 1}); i < len(a.batches); i++ {
 			e := a.batches[i]
 			if e.start.Compare(m.Upto) > 0 {
@@ -129,22 +141,15 @@ func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
 		return
 	}
 	more := false
-	s := c.newAnswer(p, m.MaxBytes)
-	for _, short := range m.Short {
-		item, ok := t.set.Find(short)
-		if !ok {
-			continue
-		}
-		e := c.batches[item.ID]
-		if e == nil || e.state != held || !c.mayServe(p, t, e.author.key) {
+	s := c.newAnswer(p, m.MaxBytes, m.Resume)
+	for _, id := range m.IDs {
+		e := c.batches[id]
+		if e == nil || e.author.topic != t || e.state != held || !c.mayServe(p, t, e.author.key) {
 			continue
 		}
 		if more = !s.add(e); more {
 			break
 		}
-	}
-	if s.n > 0 {
-		c.paid(p, t)
 	}
 	c.send(p, Repair, &wire.Served{ID: m.ID, More: more})
 }
@@ -152,19 +157,18 @@ func (c *Core) receiveWantIDs(p *peer, m *wire.WantIDs) {
 // receiveOffer takes note of batches that the peer has and we lack.
 func (c *Core) receiveOffer(p *peer, m *wire.Offer) {
 	t := c.topics[m.Topic]
-	if t == nil || !t.interested || t.topicPeerOf(p) == nil {
-		c.stats.Unsolicited++
+	var tp *topicPeer
+	if t != nil {
+		tp = t.topicPeerOf(p)
+	}
+	if tp == nil || !t.interested || c.now > p.session.offersUntil {
+		c.stats.Unsolicited++ // not in an exchange
 		return
 	}
-	if c.now > p.session.offersUntil {
-		c.stats.Unsolicited++ // not in an exchange that we answered
-		return
-	}
-	short := slices.DeleteFunc(slices.Clone(m.Short), func(s uint64) bool {
-		_, ok := t.set.Find(s)
-		return ok
-	})
-	c.addLack(t, p, short)
+	c.addLack(tp, slices.DeleteFunc(m.IDs, func(id wire.ShortID) bool {
+		e := c.batches[id]
+		return e != nil && (e.state != lost || e.refill)
+	}))
 }
 
 func (c *Core) receiveRefuse(p *peer, m *wire.Refuse) {

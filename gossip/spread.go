@@ -124,7 +124,7 @@ func (c *Core) SendFailed(to wire.PeerID, lane Lane, ids []wire.BatchID) {
 		return // whoever asked sees that nothing came, and asks again
 	}
 	for _, id := range ids {
-		e := c.batches[id]
+		e := c.batch(id)
 		if e == nil {
 			continue
 		}

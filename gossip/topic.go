@@ -22,8 +22,10 @@ type topic struct {
 	lack       lackList
 	lackSince  Time   // when the list was last empty
 	fetching   int    // authors with a want outstanding
+	fetched    Time   // when such a want last brought something
 	pumpAt     Time   // when pumpLack is due; Never: it is not
-	hash       uint64 // reconcile.TopicHash of the name; 0: not computed
+	trims      uint64 // Core.trims when an author's mark changed
+	hash       uint64 // reconcile.TopicHash of the name
 }
 
 // scope says what part of the topic this node holds.
@@ -71,6 +73,9 @@ type entry struct {
 	from     *peer // who brought it; nil for our own
 }
 
+// batch returns what is known of a batch, or nil.
+func (c *Core) batch(id wire.BatchID) *entry { return c.batches[id.Short()] }
+
 func (e *entry) end() wire.Mark {
 	return wire.Mark{Epoch: e.start.Epoch, Seq: e.start.Seq + uint64(e.count) - 1}
 }
@@ -83,9 +88,12 @@ type author struct {
 	key   wire.Author
 
 	batches  []*entry    // without a verdict, sorted by start, not overlapping
+	barred   []*entry    // with one; in order of coming
 	released wire.Mark   // Order has dealt with all up to here
 	held     wire.Mark   // all up to here is released and in the log; what we tell others
 	trimmed  wire.Mark   // retention has removed all up to here; it is not taken in again
+	trimTime wire.Time   // date of the newest of that
+	trims    uint64      // Core.trims when it changed
 	base     wire.Mark   // nothing up to here is held any more
 	closed   []wire.Mark // places where an epoch ends for equivocation, one an epoch
 
@@ -182,7 +190,7 @@ func (c *Core) heardTopic(name string) *topic {
 // newTopic makes a topic. Peers are told of it by [Core.list], before it is
 // gossiped.
 func (c *Core) newTopic(name string) *topic {
-	t := &topic{name: name, authors: map[wire.Author]*author{}, pumpAt: Never}
+	t := &topic{name: name, authors: map[wire.Author]*author{}, pumpAt: Never, hash: reconcile.TopicHash(name)}
 	t.interested = c.interests.match(name)
 	c.topics[name] = t
 	i, _ := slices.BinarySearchFunc(c.topicList, name, func(t *topic, name string) int {

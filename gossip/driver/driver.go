@@ -4,7 +4,7 @@
 //
 //	Publish → sequencer → sealer → log ─reports─┐
 //	                                            ├→ loop: the one goroutine that touches the core
-//	carrier → Frame: parse, verify ──inbox──────┘        ├→ log (persist, release)
+//	carrier → Frame: parse, join, verify ─inbox─┘        ├→ log (persist, release)
 //	                                                     └→ outbox per peer and lane → carrier
 //
 // Nothing in the loop blocks: the log takes what it is handed and reports
@@ -42,18 +42,19 @@ var (
 // Driver runs one core. Its methods are safe for concurrent use.
 type Driver struct {
 	// Constant after Start.
-	cfg     Config
-	logger  *slog.Logger
-	self    wire.Author
-	born    time.Time // where the core's clock begins
-	clock   *hybridClock
-	journal *journal
-	seq     *sequencer
-	recent  *recentCache
-	budget  *budget
-	verify  chan struct{} // a slot for each verification at once
-	unheld  *unheldMarks
-	retain  *retainer
+	cfg      Config
+	logger   *slog.Logger
+	self     wire.Author
+	born     time.Time // where the core's clock begins
+	clock    *hybridClock
+	journal  *journal
+	seq      *sequencer
+	recent   *recentCache
+	budget   *budget
+	assembly *assembler
+	verify   chan struct{} // a slot for each verification at once
+	unheld   *unheldMarks
+	retain   *retainer
 
 	inbox   chan input
 	reports reports
@@ -125,20 +126,22 @@ func newDriver(cfg Config) *Driver {
 		journal: newJournal(cfg.Log),
 		recent:  newRecentCache(recentMaxBytes),
 		budget:  newBudget(arrivedMaxBytes),
-		verify:  newVerifySlots(),
-		unheld:  &unheldMarks{acked: map[string]wire.Mark{}},
-		retain:  newRetainer(cfg),
-		inbox:   make(chan input, inboxCap),
-		reports: reports{signal: make(chan struct{}, 1)},
-		stop:    make(chan struct{}),
-		drained: make(chan struct{}),
-		links:   map[wire.PeerID][]*link{},
-		boxes:   map[boxKey]*outbox{},
-		arrived: map[wire.BatchID]arrival{},
-		waiters: map[heldKey][]*heldQuery{},
-		awaited: map[string]wire.Mark{},
-		over:    make(chan struct{}),
-		rested:  make(chan struct{}),
+		// The core hears of what stalled before its own patience ends.
+		assembly: newAssembler(cfg.Gossip.WantTimeout*3/4, assembliesMaxBytes),
+		verify:   newVerifySlots(),
+		unheld:   &unheldMarks{acked: map[string]wire.Mark{}},
+		retain:   newRetainer(cfg),
+		inbox:    make(chan input, inboxCap),
+		reports:  reports{signal: make(chan struct{}, 1)},
+		stop:     make(chan struct{}),
+		drained:  make(chan struct{}),
+		links:    map[wire.PeerID][]*link{},
+		boxes:    map[boxKey]*outbox{},
+		arrived:  map[wire.BatchID]arrival{},
+		waiters:  map[heldKey][]*heldQuery{},
+		awaited:  map[string]wire.Mark{},
+		over:     make(chan struct{}),
+		rested:   make(chan struct{}),
 	}
 	d.seq = newSequencer(&d.cfg, d.clock, d.journal, &d.counters)
 	d.journal.onFail, d.journal.onRetry = d.logFailed, d.logRetry
@@ -163,8 +166,8 @@ func (d *Driver) newCore() error {
 // restore tells the core what the log holds.
 func (d *Driver) restore(ctx context.Context) error {
 	log := d.cfg.Log
-	log.EachTrimmed(func(topic string, author wire.Author, upto wire.Mark) bool {
-		d.core.RestoreTrimmed(topic, author, upto)
+	log.EachTrimmed(func(topic string, author wire.Author, upto wire.Mark, newest wire.Time) bool {
+		d.core.RestoreTrimmed(topic, author, upto, newest)
 		if author == d.self { // what retention took of our own is not to be numbered again
 			d.seq.observeOwn(&wire.Header{
 				Topic: topic, Epoch: upto.Epoch, First: upto.Seq, Count: 1, Time: max(upto.Epoch.Time(), 1),
@@ -207,6 +210,8 @@ func (d *Driver) run() {
 			return
 		}
 		// 2. Let the core do what is due before it hears what came in just now.
+		d.assembly.sweep(time.Now())
+		d.tellPartials()
 		d.core.Tick(d.now(), d.clock.wall())
 		// 3. Apply the input and others that wait, up to batchMax, and all reports.
 		d.applyAll(in)
@@ -243,11 +248,14 @@ func (d *Driver) untilDeadline(more bool) time.Duration {
 	if more {
 		return 0
 	}
-	at := d.core.NextDeadline()
-	if at == gossip.Never {
-		return time.Hour
+	wait := time.Hour
+	if at := d.core.NextDeadline(); at != gossip.Never {
+		wait = time.Duration(at - d.now())
 	}
-	return max(0, time.Duration(at-d.now()))
+	if at := d.assembly.next(); !at.IsZero() {
+		wait = min(wait, time.Until(at))
+	}
+	return max(0, wait)
 }
 
 // carryOut does what the core wants, in the order that [gossip.Output] states,

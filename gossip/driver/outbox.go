@@ -8,7 +8,6 @@ import (
 
 	"github.com/busnode/busnode/gossip"
 	"github.com/busnode/busnode/gossip/carrier"
-	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -29,6 +28,9 @@ type outbox struct {
 	carrier  carrier.Carrier
 	mtu      int
 	maxBytes int             // of pushes
+	frameMax int             // bytes that are gathered into one frame
+	wholeMax int             // bytes of a batch that leaves in one piece; a larger one leaves in parts
+	partMax  int             // bytes of a batch in one part
 	ctx      context.Context //nolint:containedctx // of this link, made here and ended by cancel
 	cancel   context.CancelCauseFunc
 	wake     chan struct{} // capacity 1: the queue is not empty
@@ -47,6 +49,7 @@ type outbox struct {
 type parcel struct {
 	control []byte
 	id      wire.BatchID
+	offset  int         // of the batch's first byte that is sent; above 0: in parts
 	batch   *wire.Batch // nil: to be read from the log
 	size    int
 }
@@ -63,9 +66,17 @@ func newOutbox(d *Driver, l *link, lane carrier.Lane) *outbox {
 		d: d, to: l.info.Peer, lane: lane, carrier: l.carrier, mtu: l.carrier.Traits().MTU,
 		maxBytes: newsMaxBytes, ctx: ctx, cancel: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
+	o.frameMax, o.wholeMax, o.partMax = frameBytes, wire.BatchMaxBytes, wire.PartMaxBytes
 	if lane == carrier.Repair {
 		o.maxBytes = repairMaxBytes
+		o.wholeMax = min(partsAboveBytes, o.mtu-frameOverhead)
+		if l.info.Limited {
+			o.wholeMax = min(limitedPartsAboveBytes, o.wholeMax)
+			o.partMax, o.frameMax = limitedPartBytes, limitedPartsAboveBytes
+		}
 	}
+	o.frameMax = min(o.frameMax, o.mtu)
+	o.partMax = max(1, min(o.partMax, o.mtu-partOverhead))
 	return o
 }
 
@@ -77,7 +88,7 @@ func (o *outbox) putMessage(m wire.Message) bool {
 		return false
 	}
 	// Messages that follow each other share a parcel, up to a control frame.
-	limit := min(wire.ControlFrameMaxBytes, o.mtu)
+	limit := min(wire.ControlFrameMaxBytes, o.frameMax)
 	if n := len(o.queue); n > 0 && o.queue[n-1].control != nil {
 		p := &o.queue[n-1]
 		before := len(p.control)
@@ -102,11 +113,15 @@ func (o *outbox) pushControl(b []byte) {
 	o.push(parcel{control: b, size: len(b)})
 }
 
-// putBatch queues a push. It returns false when there is no room for it.
-func (o *outbox) putBatch(id wire.BatchID) bool {
-	p := parcel{id: id, batch: o.d.recent.get(id), size: unknownSize}
+// putBatch queues a push of a batch, or of its bytes from offset on. It returns
+// false when there is no room for it.
+func (o *outbox) putBatch(id wire.BatchID, offset uint32) bool {
+	p := parcel{id: id, offset: int(offset), batch: o.d.recent.get(id), size: unknownSize}
 	if p.batch != nil {
 		p.size = p.batch.Size()
+		if p.offset < p.size {
+			p.size -= p.offset
+		}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -184,103 +199,6 @@ func (o *outbox) take() []parcel {
 	return taken
 }
 
-// outFrame gathers parcels into one frame, without copying batches.
-type outFrame struct {
-	box   *outbox
-	parts [][]byte
-	ids   []wire.BatchID // of the pushes in it
-	bytes int
-}
-
-// frameOverhead is more than the form of a push adds to a batch.
-const frameOverhead = 32
-
-func (f *outFrame) add(p *parcel) {
-	if p.control != nil {
-		f.room(len(p.control))
-		f.parts = append(f.parts, p.control)
-		f.bytes += len(p.control)
-		return
-	}
-	raw, ok := f.box.load(p)
-	if !ok {
-		return
-	}
-	f.room(len(raw) + frameOverhead)
-	prefix := wire.PushPrefix(make([]byte, 0, frameOverhead), len(raw), f.box.lane == carrier.Repair)
-	f.parts = append(f.parts, prefix, raw)
-	f.ids = append(f.ids, p.id)
-	f.bytes += len(prefix) + len(raw)
-}
-
-// room sends the frame first if n bytes more are too many for it.
-func (f *outFrame) room(n int) {
-	if f.bytes > 0 && f.bytes+n > min(frameBytes, f.box.mtu) {
-		f.flush()
-	}
-}
-
-// flush sends the frame.
-func (f *outFrame) flush() {
-	o := f.box
-	if f.bytes == 0 || o.ctx.Err() != nil {
-		f.reset()
-		return
-	}
-	err := o.carrier.Send(o.ctx, o.to, o.lane, f.parts...)
-	switch {
-	case err == nil:
-		o.d.counters.framesOut.Add(1)
-		o.d.counters.bytesOut.Add(uint64(f.bytes))
-		o.d.counters.pushesOut.Add(uint64(len(f.ids)))
-	case o.ctx.Err() != nil:
-		// The link went down: the core knows that nothing more arrives.
-	default:
-		o.d.counters.sendFailed.Add(1)
-		if errors.Is(err, carrier.ErrNoLink) || errors.Is(err, carrier.ErrClosed) {
-			// Word of it is on its way. A carrier that does not send any shall not
-			// mute the link for good.
-			timer := time.NewTimer(linkDownWait)
-			defer timer.Stop()
-			select {
-			case <-o.ctx.Done():
-			case <-timer.C:
-			}
-		}
-		if len(f.ids) > 0 {
-			o.d.reports.add(sendFailed{o.to, o.lane, f.ids})
-			f.ids = nil
-		}
-	}
-	f.reset()
-}
-
-func (f *outFrame) reset() {
-	clear(f.parts)
-	f.parts, f.ids, f.bytes = f.parts[:0], f.ids[:0], 0
-}
-
-// load returns a push's bytes, from the log if they are not at hand.
-func (o *outbox) load(p *parcel) ([]byte, bool) {
-	if p.batch != nil {
-		return p.batch.Raw, true
-	}
-	if b := o.d.recent.get(p.id); b != nil {
-		return b.Raw, true
-	}
-	b, err := o.d.cfg.Log.Batch(p.id)
-	switch {
-	case err == nil:
-		o.d.counters.pushesFromLog.Add(1)
-		return b.Raw, true
-	case errors.Is(err, eventlog.ErrDamaged):
-		o.d.reports.add(damaged{p.id})
-	default:
-		o.d.counters.pushesGone.Add(1) // trimmed since the core named it
-	}
-	return nil, false
-}
-
 // send puts what the core sends into outboxes, and reports whether the core
 // was told that pushes were dropped.
 func (d *Driver) send(out []gossip.Send) bool {
@@ -298,13 +216,14 @@ func (d *Driver) send(out []gossip.Send) bool {
 		}
 		o := ls[0].outboxes[s.Lane]
 		if s.Msg != nil {
+			d.grant(s)
 			if !o.putMessage(s.Msg) {
 				d.counters.controlOverflow.Add(1)
 				d.disconnect(s.To, "too many messages wait for it")
 			}
 			continue
 		}
-		if o.putBatch(s.Batch) {
+		if o.putBatch(s.Batch, s.Offset) {
 			continue
 		}
 		if dropped == nil {
@@ -321,6 +240,16 @@ func (d *Driver) send(out []gossip.Send) bool {
 		d.core.SendFailed(k.to, k.lane, dropped[k])
 	}
 	return len(full) > 0
+}
+
+// grant lets the peer go on with what is kept of the batches that it is asked for.
+func (d *Driver) grant(s *gossip.Send) {
+	switch m := s.Msg.(type) {
+	case *wire.Want:
+		d.assembly.grant(s.To, m.Resume)
+	case *wire.WantIDs:
+		d.assembly.grant(s.To, m.Resume)
+	}
 }
 
 // drained reports that an outbox that was full has room again.

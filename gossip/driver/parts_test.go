@@ -174,20 +174,25 @@ func TestOutboxGathersFramesInOrder(t *testing.T) {
 			}
 			b := sealTest(t, i, i*37%4000)
 			d.recent.put(b)
-			if !o.putBatch(b.ID) {
+			if !o.putBatch(b.ID, 0) {
 				t.Fatal("no room for a push")
 			}
 			want = append(want, fmt.Sprint("push ", i))
 		}
-		big := sealTest(t, 301, 3<<20)
-		d.recent.put(big)
-		o.putBatch(big.ID)
-		want = append(want, "push 301")
+		large := 0
+		for i, size := range []int{70_000, 80_000, 3 << 20} {
+			b := sealTest(t, 301+i, size)
+			d.recent.put(b)
+			o.putBatch(b.ID, 0)
+			o.putMessage(&wire.Served{ID: uint32(301 + i)})
+			want = append(want, fmt.Sprint("parts of ", b.ID, b.Size()), fmt.Sprint("served ", 301+i))
+			large += b.Size()
+		}
 		go o.run()
 		synctest.Wait()
 		close(c.frames)
 		var got []string
-		frames := 0
+		frames, part := 0, 0
 		for f := range c.frames {
 			frames++
 			for m, err := range wire.ParseFrame(f) {
@@ -197,6 +202,14 @@ func TestOutboxGathersFramesInOrder(t *testing.T) {
 				switch m := m.(type) {
 				case *wire.Served:
 					got = append(got, fmt.Sprint("served ", m.ID))
+				case *wire.Part:
+					if len(f) > wire.PartMaxBytes+2*partOverhead || int(m.Offset) != part {
+						t.Errorf("a part at %d after %d, in a frame of %d bytes", m.Offset, part, len(f))
+					}
+					if part += len(m.Data); part == int(m.Size) {
+						got = append(got, fmt.Sprint("parts of ", m.Batch, m.Size))
+						part = 0
+					}
 				case *wire.Push:
 					if !m.Repair {
 						t.Error("a push on the repair lane is not marked")
@@ -208,8 +221,8 @@ func TestOutboxGathersFramesInOrder(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
-		if frames > 5 {
-			t.Errorf("%d frames", frames)
+		if most := 8 + large/wire.PartMaxBytes; frames > most {
+			t.Errorf("%d frames, want at most %d", frames, most)
 		}
 		o.cancel(errLinkGone)
 		synctest.Wait()
@@ -223,7 +236,7 @@ func TestOutboxIsBounded(t *testing.T) {
 		b := sealTest(t, 1, 100_000)
 		d.recent.put(b)
 		n := 0
-		for o.putBatch(b.ID) {
+		for o.putBatch(b.ID, 0) {
 			n++
 		}
 		if n != newsMaxBytes/b.Size() {
@@ -255,7 +268,7 @@ func TestOutboxReportsWhatTheCarrierRefused(t *testing.T) {
 		d, o := testOutbox(c, carrier.News)
 		b := sealTest(t, 1, 100)
 		d.recent.put(b)
-		o.putBatch(b.ID)
+		o.putBatch(b.ID, 0)
 		go o.run()
 		synctest.Wait()
 		r := d.reports.take()

@@ -99,6 +99,8 @@ func (in linkDown) apply(d *Driver) {
 	d.links[in.peer] = ls
 	if i == 0 {
 		gone.close()
+		d.assembly.cutOff(in.peer)
+		d.tellPartials()
 		d.core.PeerDown(in.peer)
 	}
 	switch {

@@ -48,8 +48,9 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 	d.counters.bytesIn.Add(uint64(len(frame)))
 	in := &received{from: from}
 	var pushes []*wire.Push
+	n := 0
 	for m, err := range wire.ParseFrame(frame) {
-		if err == nil && len(in.messages) == messagesMax {
+		if n++; err == nil && n > messagesMax {
 			err = errManyMessages
 		}
 		if err != nil {
@@ -57,8 +58,16 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 			in.mistake = err.Error()
 			break
 		}
-		if p, ok := m.(*wire.Push); ok {
-			pushes = append(pushes, p)
+		switch m := m.(type) {
+		case *wire.Push:
+			pushes = append(pushes, m)
+		case *wire.Part:
+			if p := d.assemble(in, m); p != nil {
+				pushes = append(pushes, p)
+			}
+			continue
+		case *wire.Served: // ends the answer: what of it is not whole now was cut off
+			d.assembly.cutOff(from)
 		}
 		in.messages = append(in.messages, m)
 	}
@@ -66,6 +75,61 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 		return
 	}
 	d.post(in)
+}
+
+// assemble adds a part, and what the core is to hear of it to in: that the
+// transfer goes on, and the batch once it is whole, which is returned.
+func (d *Driver) assemble(in *received, m *wire.Part) *wire.Push {
+	if d.journal.err() != nil {
+		d.counters.partsDropped.Add(1) // it cannot be stored
+		return nil
+	}
+	if known := d.recent.get(m.Batch); known != nil {
+		// It came in another way meanwhile. Who was asked for it serves all the
+		// same, as one that sends the whole of it a second time does.
+		d.counters.partsDropped.Add(1)
+		in.parts = append(in.parts, partNote{m.Batch, &known.Header, len(m.Data)})
+		if int(m.Offset)+len(m.Data) < known.Size() {
+			return nil
+		}
+		push := &wire.Push{Batch: known, Repair: true}
+		in.messages = append(in.messages, push)
+		return push
+	}
+	p := d.assembly.add(in.from, m)
+	if p.mistake != "" {
+		d.counters.unverified.Add(1)
+		in.mistake = p.mistake
+	}
+	if p.moved {
+		in.parts = append(in.parts, partNote{m.Batch, p.head, len(m.Data)})
+	}
+	if p.raw == nil {
+		return nil
+	}
+	b, err := wire.ParseBatch(p.raw)
+	if err != nil {
+		d.falseBatch(in, m.Batch, p.mixed, err)
+		return nil
+	}
+	push := &wire.Push{Batch: b, Repair: true}
+	if p.mixed {
+		in.mixed = append(in.mixed, push)
+	}
+	in.messages = append(in.messages, push)
+	return push
+}
+
+// falseBatch notes a batch that is not authentic: a mistake of the peer's,
+// unless it came in parts of several.
+func (d *Driver) falseBatch(in *received, id wire.BatchID, mixed bool, err error) {
+	d.counters.unverified.Add(1)
+	if mixed {
+		d.assembly.spoiled(id)
+		in.spoiled = true
+		return
+	}
+	in.mistake = err.Error()
 }
 
 // admit waits for room for the pushes' batches, verifies them, and takes those
@@ -89,11 +153,12 @@ func (d *Driver) admit(in *received, pushes []*wire.Push) bool {
 	var bad []*wire.Push
 	for i, err := range errs {
 		if err != nil {
-			d.counters.unverified.Add(1)
-			in.mistake = err.Error()
+			d.falseBatch(in, pushes[i].Batch.ID, slices.Contains(in.mixed, pushes[i]), err)
 			d.budget.give(in.from, pushes[i].Batch.Size())
 			bad = append(bad, pushes[i])
+			continue
 		}
+		d.assembly.settled(pushes[i].Batch.ID)
 	}
 	in.drop(bad)
 	return true
@@ -132,7 +197,18 @@ func (d *Driver) verifyAll(pushes []*wire.Push) []error {
 type received struct {
 	from     wire.PeerID
 	messages []wire.Message
-	mistake  string // of form or signature; empty: none
+	parts    []partNote   // that came, and were of use
+	mixed    []*wire.Push // of the messages, those of several peers' parts
+	spoiled  bool         // one of those was false
+	mistake  string       // of form or signature; empty: none
+}
+
+// partNote is what the core is told of a part: not its bytes, which may not
+// wait for the loop.
+type partNote struct {
+	id    wire.BatchID
+	head  *wire.Header // nil: not here yet
+	bytes int
 }
 
 // drop takes pushes out of the messages.
@@ -151,7 +227,23 @@ func (in *received) drop(pushes []*wire.Push) {
 	in.messages = kept
 }
 
+// tellPartials tells the core how much is kept of batches whose transfer was
+// cut off. It comes before the news of what cut it off, which makes the core
+// ask anew.
+func (d *Driver) tellPartials() {
+	for _, p := range d.assembly.take() {
+		d.core.Partial(p.id, p.head, p.offset)
+	}
+}
+
 func (in *received) apply(d *Driver) {
+	d.tellPartials()
+	if in.spoiled {
+		d.core.Spoiled(in.from) // before the end of the answer, which may be in the same frame
+	}
+	for i := range in.parts {
+		d.core.PartArrived(in.from, in.parts[i].id, in.parts[i].head, in.parts[i].bytes)
+	}
 	for _, m := range in.messages {
 		if p, ok := m.(*wire.Push); ok {
 			if _, twice := d.arrived[p.Batch.ID]; twice {

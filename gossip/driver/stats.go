@@ -25,6 +25,7 @@ type counters struct {
 	logFailures, storesGivenUp             atomic.Uint64
 	trimmed, expiredUnheld, retainFailures atomic.Uint64
 	watchersDropped                        atomic.Uint64
+	partsOut, partsDropped                 atomic.Uint64
 }
 
 // Stats counts since the start.
@@ -47,6 +48,11 @@ type Stats struct {
 	Unverified                 uint64 // batches dropped: hash, signature or network do not fit
 	Malformed                  uint64 // frames with a mistake of form
 	Unstorable                 uint64 // batches dropped while the log fails
+	PartsOut, PartsIn          uint64 // stretches of large batches sent, and taken
+	PartsDropped               uint64 // parts that did not continue what is kept of their batch, or came in vain
+	PartialsEvicted            uint64 // beginnings of batches dropped for want of room
+	PartialsExpired            uint64 // the same, because nobody continued them
+	PartialsSpoiled            uint64 // batches in parts of several peers that did not fit together
 	OutboxFull                 uint64 // pushes that became lazy word
 	ControlOverflow            uint64 // messages of peers that were disconnected for not reading
 	SendFailed, Disconnects    uint64
@@ -67,7 +73,7 @@ func (d *Driver) Stats() Stats {
 		core = d.last
 		d.mu.Unlock()
 	}
-	c := &d.counters
+	c, parts := &d.counters, d.assembly.counts()
 	return Stats{
 		Gossip:    core,
 		Published: c.published.Load(), PublishedBatches: c.publishedBatches.Load(),
@@ -77,6 +83,8 @@ func (d *Driver) Stats() Stats {
 		PushesOut: c.pushesOut.Load(), PushesFromLog: c.pushesFromLog.Load(), PushesGone: c.pushesGone.Load(),
 		Damaged: c.damaged.Load(), Verified: c.verified.Load(), VerifySkipped: c.verifySkipped.Load(),
 		Unverified: c.unverified.Load(), Malformed: c.malformed.Load(), Unstorable: c.unstorable.Load(),
+		PartsOut: c.partsOut.Load(), PartsIn: parts.parts, PartsDropped: c.partsDropped.Load() + parts.dropped,
+		PartialsEvicted: parts.evicted, PartialsExpired: parts.expired, PartialsSpoiled: parts.spoiled,
 		OutboxFull: c.outboxFull.Load(), ControlOverflow: c.controlOverflow.Load(),
 		SendFailed: c.sendFailed.Load(), Disconnects: c.disconnects.Load(),
 		LogFailures: c.logFailures.Load(), StoresGivenUp: c.storesGivenUp.Load(),

@@ -166,8 +166,8 @@ type Log interface {
 	// EachGap calls f with all gaps that were released and are retained.
 	EachGap(f func(Gap) bool)
 	// EachTrimmed calls f with all that TrimmedTo knows, also of authors of whom
-	// nothing is held any more, by topic.
-	EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark) bool)
+	// nothing is held any more, by topic. newest is the date of the newest batch removed.
+	EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark, newest wire.Time) bool)
 	// TrimmedTo returns up to where retention has removed the author's events.
 	TrimmedTo(topic string, a wire.Author) wire.Mark
 

@@ -89,18 +89,19 @@ func (e *engine) EachGap(f func(Gap) bool) {
 }
 
 // EachTrimmed implements [Log].
-func (e *engine) EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark) bool) {
+func (e *engine) EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark, newest wire.Time) bool) {
 	type trimmed struct {
 		topic  string
 		author wire.Author
 		upto   wire.Mark
+		newest wire.Time
 	}
 	var all []trimmed
 	e.mu.RLock()
 	for _, t := range e.topics {
 		for _, a := range t.authors {
 			if a.trim != (wire.Mark{}) {
-				all = append(all, trimmed{t.name, a.author, a.trim})
+				all = append(all, trimmed{t.name, a.author, a.trim, a.trimTime})
 			}
 		}
 	}
@@ -109,7 +110,7 @@ func (e *engine) EachTrimmed(f func(topic string, a wire.Author, upto wire.Mark)
 		return cmp.Or(cmp.Compare(x.topic, y.topic), bytes.Compare(x.author[:], y.author[:]))
 	})
 	for _, x := range all {
-		if !f(x.topic, x.author, x.upto) {
+		if !f(x.topic, x.author, x.upto, x.newest) {
 			return
 		}
 	}

@@ -21,64 +21,83 @@ const (
 // Digest returns the digest and the number of the items dated in [low, high).
 // It depends on these items alone: see the package comment.
 func (s *Set) Digest(low, high wire.Time) (Digest, int) {
+	// Most topics of many are small or as old as the range: without a look at much memory.
+	switch {
+	case s.root == nil:
+		return Digest{}, 0
+	case s.root.covered(low, high):
+		return *s.sumOf(s.root), s.root.count
+	}
 	if m := s.memo.find(low, high); m != nil {
 		return m.digest, m.count
 	}
 	d, count := s.digest(low, high)
-	if count < s.Len() {
-		s.memo.keep(known{low, high, d, count})
-	}
+	s.memo.keep(known{low, high, d, count})
 	return d, count
 }
 
-func (s *Set) digest(low, high wire.Time) (Digest, int) {
+func (s *Set) digest(low, high wire.Time) (Digest, int) { return View{set: s}.digest(low, high) }
+
+func (v View) digest(low, high wire.Time) (Digest, int) {
 	if low >= high {
-		return 0, 0
+		return Digest{}, 0
 	}
-	sum, count := s.sumIn(s.root, low, high)
-	if count == 0 {
-		return 0, 0
-	}
-	return digestOf(&sum), count
+	return v.sumIn(v.set.root, v.holes(), low, high)
 }
 
 // sumOf returns the hash of all items below n, none of which has the last
 // instant of all: no range has it.
-func (s *Set) sumOf(n *node) *[32]byte {
+func (s *Set) sumOf(n *node) *Digest {
 	if !n.hashed {
-		n.sum = s.compute(n, math.MinInt64, math.MaxInt64, n.count)
+		n.sum = View{set: s}.compute(n, holes{}, math.MinInt64, math.MaxInt64, n.count)
 		n.hashed = true
 	}
 	return &n.sum
 }
 
-// sumIn returns the hash and the number of the items below n that are dated in [low, high).
-func (s *Set) sumIn(n *node, low, high wire.Time) ([32]byte, int) {
+// sumIn returns the hash and the number of the items below n that are dated in
+// [low, high), but for those of h.
+func (v View) sumIn(n *node, h holes, low, high wire.Time) (Digest, int) {
+	if n.apart(low, high) {
+		return Digest{}, 0
+	}
+	whole := n.covered(low, high)
+	if whole && h.none() {
+		return *v.set.sumOf(n), n.count
+	}
+	count := n.countIn(low, high) - h.countIn(low, high)
 	switch {
-	case n.apart(low, high):
-		return [32]byte{}, 0
-	case n.covered(low, high):
-		return *s.sumOf(n), n.count
+	case count == 0:
+		return Digest{}, 0
+	case whole:
+		return v.sumBut(n, h, count), count
 	}
-	count := n.countIn(low, high)
-	if count == 0 {
-		return [32]byte{}, 0
-	}
-	return s.compute(n, low, high, count), count
+	return v.compute(n, h, low, high, count), count
 }
 
-// compute hashes the items below n that are dated in [low, high), of which
-// there are count, at least one.
-func (s *Set) compute(n *node, low, high wire.Time, count int) [32]byte {
+// sumBut returns the hash of the items below n but for those of h; there are count.
+func (v View) sumBut(n *node, h holes, count int) Digest {
+	whole := *v.set.sumOf(n)
+	if known, ok := v.except.known[n]; ok && known.whole == whole {
+		return known.rest
+	}
+	rest := v.compute(n, h, math.MinInt64, math.MaxInt64, count)
+	v.except.keep(n, remainder{whole, rest})
+	return rest
+}
+
+// compute hashes the items below n that are dated in [low, high) but for
+// those of h, of which there are count, at least one.
+func (v View) compute(n *node, h holes, low, high wire.Time, count int) Digest {
 	if count <= digestMax {
-		return s.hashItems(n, low, high)
+		return v.hashItems(n, h, low, high, count)
 	}
 	var buf [1 + fanout*33]byte
 	b := append(buf[:0], tagInner)
 	kids := 0
-	var sum [32]byte
+	var sum Digest
 	for i, k := range n.kids {
-		part, count := s.sumIn(k, low, high)
+		part, count := v.sumIn(k, h.below(n.depth, i), low, high)
 		if count == 0 {
 			continue
 		}
@@ -92,24 +111,26 @@ func (s *Set) compute(n *node, low, high wire.Time, count int) [32]byte {
 	return sha256.Sum256(b)
 }
 
-func (s *Set) hashItems(n *node, low, high wire.Time) (sum [32]byte) {
-	if s.hasher == nil {
-		s.hasher = &hasher{hash: sha256.New()}
+func (v View) hashItems(n *node, h holes, low, high wire.Time, count int) (sum Digest) {
+	if v.set.hasher == nil {
+		v.set.hasher = &hasher{hash: sha256.New()}
 	}
-	h := s.hasher
-	h.hash.Reset()
-	h.buf = append(h.buf[:0], tagLeaf)
-	n.walk(low, high, h.add)
-	h.hash.Write(h.buf)
-	h.hash.Sum(sum[:0])
+	r := v.set.hasher
+	r.items += count
+	r.hash.Reset()
+	r.buf = append(r.buf[:0], tagLeaf)
+	h.walk(n, low, high, r.add)
+	r.hash.Write(r.buf)
+	r.hash.Sum(sum[:0])
 	return sum
 }
 
 // hasher hashes IDs, several in a call. A set keeps one, for it is small and
 // would otherwise be allocated for each leaf.
 type hasher struct {
-	hash hash.Hash
-	buf  []byte
+	hash  hash.Hash
+	buf   []byte
+	items int // hashed so far
 }
 
 func (h *hasher) add(items []Item) bool {

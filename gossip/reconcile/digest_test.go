@@ -14,7 +14,7 @@ import (
 )
 
 // definition computes a digest as the package comment defines it.
-func definition(items []Item) [32]byte {
+func definition(items []Item) Digest {
 	var b []byte
 	if len(items) <= 4096 {
 		b = append(b, 0)
@@ -66,8 +66,7 @@ func TestDigestIsAsDefinedForManyItems(t *testing.T) {
 		part := naive(items).in(low, high)
 		var want Digest
 		if len(part) > 0 {
-			sum := definition(part)
-			want = digestOf(&sum)
+			want = definition(part)
 		}
 		if got, n := s.Digest(low, high); got != want || n != len(part) {
 			t.Fatalf("Digest(%d, %d) = %x of %d items, want %x of %d", low, high, got, n, want, len(part))
@@ -127,20 +126,20 @@ func TestDigestVectors(t *testing.T) {
 	const start, second = wire.Time(1_790_000_000_000_000_000), wire.Time(1e9)
 	for _, c := range []struct {
 		n    int
-		want Digest
+		want string // the first 8 bytes
 	}{
-		{0, 0},
-		{1, 0x014f1febbd74dd95},
-		{4096, 0x7fc53bd485d2f10c},
-		{4097, 0xfeda2e975b527aea},
+		{0, "0000000000000000"},
+		{1, "014f1febbd74dd95"},
+		{4096, "7fc53bd485d2f10c"},
+		{4097, "feda2e975b527aea"},
 	} {
 		items := series(start, second, c.n)
-		if got, _ := setOf(items...).Digest(start, math.MaxInt64); got != c.want {
-			t.Errorf("digest of %d items = %#x, want %#x", c.n, uint64(got), uint64(c.want))
+		if got, _ := setOf(items...).Digest(start, math.MaxInt64); hex.EncodeToString(got[:8]) != c.want {
+			t.Errorf("digest of %d items = %x, want %s…", c.n, got, c.want)
 		}
 	}
 	sum := sha256.Sum256(append([]byte{0}, make([]byte, 32)...))
-	if got, _ := setOf(Item{}).Digest(0, 1); got != digestOf(&sum) {
-		t.Errorf("digest of the zero item = %x, want the first bytes of %s", got, hex.EncodeToString(sum[:]))
+	if got, _ := setOf(Item{}).Digest(0, 1); got != sum {
+		t.Errorf("digest of the zero item = %x, want %x", got, sum)
 	}
 }

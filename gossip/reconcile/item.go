@@ -3,15 +3,14 @@ package reconcile
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"math/bits"
 
 	"github.com/busnode/busnode/gossip/wire"
 )
 
-// Digest sums up a set of items: the first 8 bytes of a SHA-256 over them, see
-// the package comment. Zero is the digest of the empty set and of no other.
-type Digest uint64
+// Digest sums up a set of items: a SHA-256 over them, see the package comment.
+// The zero Digest is that of the empty set and of no other.
+type Digest [32]byte
 
 // Item is a batch as reconciliation sees it.
 type Item struct {
@@ -26,9 +25,6 @@ func (it Item) Compare(o Item) int {
 	}
 	return bytes.Compare(it.ID[:], o.ID[:])
 }
-
-// Short returns the item's short ID: the first 8 bytes of its ID, big endian.
-func (it Item) Short() uint64 { return binary.BigEndian.Uint64(it.ID[:8]) }
 
 // timeDigits is the number of hexadecimal digits of a key that are its time.
 const timeDigits = 16
@@ -62,10 +58,4 @@ func common(a, b *Item) int {
 		}
 	}
 	return timeDigits + 2*len(a.ID)
-}
-
-// digestOf shortens a hash to what goes on the wire.
-func digestOf(sum *[32]byte) Digest {
-	// Zero is taken by the empty set.
-	return Digest(max(binary.BigEndian.Uint64(sum[:8]), 1))
 }

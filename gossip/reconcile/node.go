@@ -27,7 +27,7 @@ type node struct {
 	first, last wire.Time
 
 	hashed bool // sum is up to date
-	sum    [32]byte
+	sum    Digest
 }
 
 func newLeaf(items []Item) *node {
@@ -146,22 +146,18 @@ func (n *node) remove(it *Item) (*node, bool) {
 	return n.shrunk(), true
 }
 
-// removeBelow takes all items dated before t from below n, hands them to
-// dropped leaf by leaf, and returns what is left.
-func (n *node) removeBelow(t wire.Time, dropped func([]Item) bool) *node {
+// removeBelow takes all items dated before t from below n and returns what is left.
+func (n *node) removeBelow(t wire.Time) *node {
 	switch {
 	case n == nil || n.first >= t:
 		return n
 	case n.last < t:
-		n.leaves(dropped)
 		return nil
 	case n.kids == nil:
-		i := lowerBound(n.items, t)
-		dropped(n.items[:i])
-		n.items = slices.Delete(n.items, 0, i)
+		n.items = slices.Delete(n.items, 0, lowerBound(n.items, t))
 	default:
 		for i, k := range n.kids {
-			n.kids[i] = k.removeBelow(t, dropped)
+			n.kids[i] = k.removeBelow(t)
 		}
 	}
 	return n.shrunk()
@@ -216,30 +212,16 @@ func (n *node) leaves(f func([]Item) bool) bool {
 	return true
 }
 
-// ceiling returns the first item below n that is not before it, or nil.
-func (n *node) ceiling(it *Item) *Item {
+// has reports whether it is below n, which may be nil.
+func (n *node) has(it *Item) bool {
+	for n != nil && n.kids != nil {
+		n = n.kids[it.digit(n.depth)]
+	}
 	if n == nil {
-		return nil
+		return false
 	}
-	if n.kids == nil {
-		i, _ := slices.BinarySearchFunc(n.items, *it, Item.Compare)
-		if i == len(n.items) {
-			return nil
-		}
-		return &n.items[i]
-	}
-	from := 0
-	if common(it, &n.ref) >= n.depth {
-		from = it.digit(n.depth)
-	} else if it.Compare(n.ref) > 0 {
-		return nil
-	}
-	for _, k := range n.kids[from:] {
-		if found := k.ceiling(it); found != nil {
-			return found
-		}
-	}
-	return nil
+	_, found := slices.BinarySearchFunc(n.items, *it, Item.Compare)
+	return found
 }
 
 // lowerBound returns the index of the first item dated t or later.
@@ -288,7 +270,10 @@ func (n *node) walk(low, high wire.Time, f func([]Item) bool) bool {
 		return true
 	}
 	if n.kids == nil {
-		part := within(n.items, low, high)
+		part := n.items
+		if !n.covered(low, high) {
+			part = within(part, low, high)
+		}
 		return len(part) == 0 || f(part)
 	}
 	for _, k := range n.kids {

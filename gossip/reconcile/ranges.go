@@ -33,21 +33,27 @@ const (
 	olderMax  = leafMax // items in any other, if the limit allows
 )
 
-// piece is a part of the set on its way to become a range: the items below n
-// dated in [low, high), of which there are count.
+// piece is a part of a view on its way to become a range: the items below n but for
+// those of h, dated in [low, high), of which there are count.
 type piece struct {
 	n         *node
+	h         holes
 	low, high wire.Time
 	count     int
 }
 
+// piece returns the piece of the items dated in [low, high).
+func (v View) piece(low, high wire.Time) piece {
+	return piece{v.set.root, v.holes(), low, high, v.Count(low, high)}
+}
+
 // Ranges divides [low, high) into at most limit ranges, the newest finest and
-// those before it coarser. The first begins at low. All other bounds fall between
+// those before it coarser, with digests under key. The first begins at low. All other bounds fall between
 // nodes of the trie or inside of a leaf, so what two nodes in agreement compare
 // costs next to no hashing once it is known. A range with over 32 items
 // is divided if the limit allows two ranges and time divides its items at all.
-func (s *Set) Ranges(low, high wire.Time, limit int) []wire.RangeDigest {
-	pieces := []piece{{s.root, low, high, s.Count(low, high)}}
+func (v View) Ranges(key Key, low, high wire.Time, limit int) []wire.RangeDigest {
+	pieces := []piece{v.piece(low, high)}
 	for i := 0; pieces[i].count > newestMax; i = len(pieces) - 1 {
 		parts := pieces[i].split()
 		if len(parts) == 0 || i+len(parts) > limit {
@@ -55,15 +61,25 @@ func (s *Set) Ranges(low, high wire.Time, limit int) []wire.RangeDigest {
 		}
 		pieces = append(pieces[:i], parts...)
 	}
+	return v.digests(key, divide(pieces, limit))
+}
+
+// divide divides the widest piece, as long as there are at most limit.
+func divide(pieces []piece, limit int) []piece {
 	for i := widest(pieces, limit); i >= 0; i = widest(pieces, limit) {
 		pieces = slices.Replace(pieces, i, i+1, pieces[i].split()...)
 	}
+	return pieces
+}
+
+// digests returns the ranges that the pieces are, under key.
+func (v View) digests(key Key, pieces []piece) []wire.RangeDigest {
 	ranges := make([]wire.RangeDigest, len(pieces))
 	for i, p := range pieces {
 		ranges[i] = wire.RangeDigest{Low: p.low, Count: uint32(p.count)}
 		if p.count > 0 {
-			sum, _ := s.sumIn(p.n, p.low, p.high)
-			ranges[i].Digest = uint64(digestOf(&sum))
+			sum, _ := v.sumIn(p.n, p.h, p.low, p.high)
+			ranges[i].Digest = key.digest32(&sum)
 		}
 	}
 	return ranges
@@ -89,7 +105,7 @@ func widest(pieces []piece, limit int) int {
 func (p piece) split() []piece {
 	parts := p.kids()
 	for len(parts) == 1 && parts[0].n != p.n {
-		p.n = parts[0].n
+		p.n, p.h = parts[0].n, parts[0].h
 		parts = p.kids()
 	}
 	if len(parts) < 2 {
@@ -115,13 +131,22 @@ func (p piece) kids() (parts []piece) {
 	}
 	if n.kids != nil {
 		for i, k := range n.kids {
-			if count := k.countIn(p.low, p.high); count > 0 && n.depth < timeDigits {
-				parts = append(parts, piece{n: k, low: bound(&n.ref, n.depth, i), count: count})
+			h := p.h.below(n.depth, i)
+			count := k.countIn(p.low, p.high) - h.countIn(p.low, p.high)
+			if count > 0 && n.depth < timeDigits {
+				parts = append(parts, piece{n: k, h: h, low: bound(&n.ref, n.depth, i), count: count})
 			}
 		}
 		return parts
 	}
 	items := within(n.items, p.low, p.high)
+	if !p.h.none() {
+		items = make([]Item, 0, p.count)
+		p.h.walk(n, p.low, p.high, func(part []Item) bool {
+			items = append(items, part...)
+			return true
+		})
+	}
 	if len(items) == 0 {
 		return nil
 	}
@@ -132,7 +157,7 @@ func (p piece) kids() (parts []piece) {
 		for i+count < len(items) && items[i+count].digit(depth) == items[i].digit(depth) {
 			count++
 		}
-		parts = append(parts, piece{n: n, low: low, count: count})
+		parts = append(parts, piece{n: n, h: p.h, low: low, count: count})
 	}
 	return parts
 }
@@ -143,23 +168,27 @@ func bound(ref *Item, depth, x int) wire.Time {
 	return keyTime((timeKey(ref.Time)>>shift&^15 | uint64(x)) << shift)
 }
 
-// bounds returns the bounds of the i-th range; the last ends at high.
-func bounds(ranges []wire.RangeDigest, i int, high wire.Time) (wire.Time, wire.Time) {
-	if i+1 < len(ranges) {
-		high = min(high, ranges[i+1].Low)
-	}
-	return ranges[i].Low, high
+// stretch is a span and how many items each side has of it.
+type stretch struct {
+	span
+	ours, theirs int
+	stale        bool
 }
 
-// Compare returns the indices of the other's ranges in which its items and
-// ours differ. The last range ends at high. Ranges out of order count as empty.
-func (s *Set) Compare(high wire.Time, theirs []wire.RangeDigest) (stale []int) {
+// compare compares the other's ranges, the last of which ends at high, with ours.
+// Ranges out of order count as empty.
+func (v View) compare(key Key, high wire.Time, theirs []wire.RangeDigest) []stretch {
+	all := make([]stretch, len(theirs))
 	for i, r := range theirs {
-		low, end := bounds(theirs, i, high)
-		digest, count := s.digest(low, end)
-		if uint64(digest) != r.Digest || uint32(count) != r.Count {
-			stale = append(stale, i)
+		end := high
+		if i+1 < len(theirs) {
+			end = min(high, theirs[i+1].Low)
+		}
+		digest, count := v.digest(r.Low, end)
+		all[i] = stretch{
+			span: span{r.Low, end}, ours: count, theirs: int(r.Count),
+			stale: key.digest32(&digest) != r.Digest || uint32(count) != r.Count,
 		}
 	}
-	return stale
+	return all
 }

@@ -52,7 +52,8 @@ func TestRangesDivideTheWhole(t *testing.T) {
 		low, high := drawBound(t, items), drawBound(t, items)
 		limit := rapid.SampledFrom([]int{0, 1, 2, 16, 46, 512}).Draw(t, "limit")
 		s := setOf(items...)
-		ranges := s.Ranges(low, high, limit)
+		v := s.View(nil)
+		ranges := v.Ranges(testLink, low, high, limit)
 		if len(ranges) == 0 || len(ranges) > max(limit, 1) || ranges[0].Low != low {
 			t.Fatalf("%d ranges from %d, want at most %d from %d", len(ranges), ranges[0].Low, limit, low)
 		}
@@ -60,18 +61,18 @@ func TestRangesDivideTheWhole(t *testing.T) {
 			if i > 0 && r.Low <= ranges[i-1].Low {
 				t.Fatalf("ranges do not ascend: %v", ranges)
 			}
-			lo, hi := bounds(ranges, i, high)
-			if d, n := s.Digest(lo, hi); uint64(d) != r.Digest || uint32(n) != r.Count {
-				t.Fatalf("range %d of %d: %x of %d items, want %x of %d", i, len(ranges), r.Digest, r.Count, d, n)
-			}
-			if len(ranges) > 1 && hi > high {
+			if len(ranges) > 1 && r.Low >= high {
 				t.Fatalf("range %d ends after the whole", i)
 			}
 		}
-		if stale := s.Compare(high, ranges); stale != nil {
-			t.Fatalf("a set differs from itself in %v of %d ranges", stale, len(ranges))
+		for _, r := range v.compare(testLink, high, ranges) {
+			d, n := s.Digest(r.low, r.high)
+			if r.stale || r.ours != r.theirs || r.ours != n || (d == Digest{}) != (n == 0) {
+				t.Fatalf("a set differs from itself: %+v, %d items", r, n)
+			}
 		}
-		if limit >= 2 && len(ranges) == 1 && ranges[0].Count > newestMax && s.divisible(low, high) && limit >= fanout {
+		divisible := low < high && len(v.piece(low, high).split()) > 0
+		if len(ranges) == 1 && ranges[0].Count > newestMax && divisible && limit >= fanout {
 			t.Fatalf("%d items in one range", ranges[0].Count)
 		}
 	})
@@ -81,7 +82,7 @@ func TestRangesAreFinerTheNewer(t *testing.T) {
 	const n = 100_000
 	items := series(1_790_000_000_000_000_000, 1e8, n)
 	s := setOf(items...)
-	ranges := s.Ranges(items[0].Time, items[n-1].Time+1, RangesDefault)
+	ranges := s.View(nil).Ranges(testLink, items[0].Time, items[n-1].Time+1, RangesDefault)
 	if len(ranges) < RangesDefault/2 {
 		t.Errorf("%d ranges, want about %d", len(ranges), RangesDefault)
 	}
@@ -104,33 +105,16 @@ func TestCompareFindsTheRangesThatDiffer(t *testing.T) {
 		for range min(len(items), rapid.IntRange(0, 5).Draw(t, "less")) {
 			ours.Remove(rapid.SampledFrom(items).Draw(t, "gone"))
 		}
-		ranges := theirs.Ranges(low, high, RangesDefault)
-		stale := ours.Compare(high, ranges)
-		for i := range ranges {
-			lo, hi := bounds(ranges, i, high)
-			equal := slices.Equal(slices.Collect(ours.Items(lo, hi)), slices.Collect(theirs.Items(lo, hi)))
-			if slices.Contains(stale, i) == equal {
-				t.Fatalf("range %d: stale is %v", i, !equal)
+		ranges := theirs.View(nil).Ranges(testLink, low, high, RangesDefault)
+		for i, r := range ours.View(nil).compare(testLink, high, ranges) {
+			ourItems := slices.Collect(ours.Items(r.low, r.high))
+			theirItems := slices.Collect(theirs.Items(r.low, r.high))
+			if equal := slices.Equal(ourItems, theirItems); r.stale == equal {
+				t.Fatalf("range %d: stale is %v", i, r.stale)
 			}
-		}
-	})
-}
-
-func TestCompareEndsWhateverThePeerSends(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		items := drawHeap(t)
-		ranges := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) wire.RangeDigest {
-			return wire.RangeDigest{Low: drawBound(t, items), Count: rapid.Uint32().Draw(t, "count")}
-		}), 0, 20).Draw(t, "ranges")
-		s := setOf(items...)
-		stale := s.Compare(drawBound(t, items), ranges)
-		got, _ := Encode(s, drawBound(t, items), ranges, stale, 100)
-		total := 0
-		for _, r := range got {
-			total += len(r.IDs)
-		}
-		if total > 100 {
-			t.Fatalf("%d IDs, over the budget", total)
+			if r.ours != len(ourItems) || r.theirs != len(theirItems) {
+				t.Fatalf("range %d: %d and %d items, want %d and %d", i, r.ours, r.theirs, len(ourItems), len(theirItems))
+			}
 		}
 	})
 }

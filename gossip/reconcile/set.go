@@ -1,9 +1,7 @@
 package reconcile
 
 import (
-	"encoding/binary"
 	"iter"
-	"slices"
 
 	"github.com/busnode/busnode/gossip/wire"
 )
@@ -16,9 +14,7 @@ import (
 // and kept until an item in its range changes.
 type Set struct {
 	root   *node
-	short  map[uint64]wire.Time // short ID to time
-	twins  []Item               // items whose short ID leads to another; empty but for attacks
-	hasher *hasher              // nil before the first digest
+	hasher *hasher // nil before the first digest
 	memo   memo
 }
 
@@ -41,7 +37,6 @@ func (s *Set) Insert(it Item) bool {
 	}
 	s.root = root
 	s.memo.changed(it.Time)
-	s.learn(it)
 	return true
 }
 
@@ -53,7 +48,6 @@ func (s *Set) Remove(it Item) bool {
 	}
 	s.root = root
 	s.memo.changed(it.Time)
-	s.forget(it)
 	return true
 }
 
@@ -61,12 +55,7 @@ func (s *Set) Remove(it Item) bool {
 // Only the leaf that t falls into is touched item by item.
 func (s *Set) RemoveBelow(t wire.Time) int {
 	before := s.Len()
-	s.root = s.root.removeBelow(t, func(items []Item) bool {
-		for i := range items {
-			s.forget(items[i])
-		}
-		return true
-	})
+	s.root = s.root.removeBelow(t)
 	removed := before - s.Len()
 	if removed > 0 {
 		s.memo.changedBelow(t)
@@ -75,62 +64,7 @@ func (s *Set) RemoveBelow(t wire.Time) int {
 }
 
 // Has reports whether the set holds it.
-func (s *Set) Has(it Item) bool {
-	n := s.root
-	for n != nil && n.kids != nil {
-		n = n.kids[it.digit(n.depth)]
-	}
-	if n == nil {
-		return false
-	}
-	_, found := slices.BinarySearchFunc(n.items, it, Item.Compare)
-	return found
-}
-
-// Find returns the item with a short ID. Of several it returns any one.
-func (s *Set) Find(short uint64) (Item, bool) {
-	t, known := s.short[short]
-	if !known {
-		return Item{}, false
-	}
-	probe := Item{Time: t}
-	binary.BigEndian.PutUint64(probe.ID[:8], short)
-	// The index holds no short ID that the trie does not: the ceiling has it.
-	return *s.root.ceiling(&probe), true
-}
-
-// learn adds a new item to the index of short IDs.
-func (s *Set) learn(it Item) {
-	if s.short == nil {
-		s.short = make(map[uint64]wire.Time)
-	}
-	short := it.Short()
-	if _, taken := s.short[short]; taken {
-		s.twins = append(s.twins, it)
-		return
-	}
-	s.short[short] = it.Time
-}
-
-// forget takes a removed item out of the index of short IDs.
-func (s *Set) forget(it Item) {
-	short := it.Short()
-	if len(s.twins) == 0 {
-		delete(s.short, short)
-		return
-	}
-	// One entry and its twins stand for as many items; the item that goes may
-	// be any of them, and those that stay must keep the entry.
-	twin := func(o Item) bool { return o.Short() == short }
-	if i := slices.Index(s.twins, it); i >= 0 {
-		s.twins = slices.Delete(s.twins, i, i+1)
-	} else if i := slices.IndexFunc(s.twins, twin); i >= 0 {
-		s.short[short] = s.twins[i].Time
-		s.twins = slices.Delete(s.twins, i, i+1)
-	} else {
-		delete(s.short, short)
-	}
-}
+func (s *Set) Has(it Item) bool { return s.root.has(&it) }
 
 // Count returns how many items are dated in [low, high).
 func (s *Set) Count(low, high wire.Time) int {

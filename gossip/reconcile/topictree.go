@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"github.com/busnode/busnode/gossip/wire"
 )
@@ -13,7 +14,7 @@ import (
 type TopicState struct {
 	Name   string
 	Hash   uint64 // TopicHash(Name), which the caller may keep; 0: not known
-	Digest Digest // of the compared range; 0: we hold nothing there
+	Digest Digest // of the compared range; zero: we hold nothing there
 }
 
 // TopicHash returns a topic's place in the tree: the first 8 bytes of its
@@ -26,17 +27,19 @@ func TopicHash(name string) uint64 {
 // TopicTree finds the topics in which two nodes differ, in few steps however many
 // they have in common. It is a trie over the topics' hashes, of 16 children a node.
 //
-// The digest of a node is SHA-256 over (hash, digest), 8 bytes each and big endian,
-// of the topics below it in order of the hash; that of a single topic at
-// depth 16 is the topic's own. Topics that a node holds nothing of do
+// The digest of a node is SHA-256 over (hash in 8 bytes, big endian ‖ digest) of
+// the topics below it in order of the hash; that of a single topic at depth 16 is
+// the topic's own. On the wire it goes under the key of the link: the 64 bits of
+// SipHash, one in place of zero. Topics that a node holds nothing of do
 // not count, so it does not matter whether both sides know them.
 //
 // A tree is built for one comparison and not changed. It is not safe for
 // concurrent use.
 type TopicTree struct {
+	key   Key
 	held  []TopicState // ascending by hash, then name; with a digest
 	empty []TopicState // the same; without
-	known map[position]Digest
+	known map[position]uint64
 }
 
 // position names a node: depth digits of prefix, the others zero.
@@ -48,29 +51,50 @@ type position struct {
 // depthMax is the depth of a topic by itself: the digits of a hash.
 const depthMax = 16
 
-// NewTopicTree returns the tree of the topics in common. It keeps nothing of the slice.
-func NewTopicTree(topics []TopicState) *TopicTree {
-	t := &TopicTree{known: make(map[position]Digest)}
-	for _, s := range topics {
+// NewTopicTree returns the tree of the topics in common, for a comparison under
+// the key of the link. It takes ownership of the slice. Topics that ascend by hash,
+// and by name where hashes are equal, are not sorted again.
+func NewTopicTree(link Key, topics []TopicState) *TopicTree {
+	t := &TopicTree{key: link, known: make(map[position]uint64)}
+	empty := 0
+	for i := range topics {
+		s := &topics[i]
 		if s.Hash == 0 {
 			s.Hash = TopicHash(s.Name)
 		}
-		if s.Digest == 0 {
-			t.empty = append(t.empty, s)
-		} else {
-			t.held = append(t.held, s)
+		if s.Digest == (Digest{}) {
+			empty++
 		}
 	}
-	order := func(a, b TopicState) int {
-		return cmp.Or(cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Name, b.Name))
+	if !slices.IsSortedFunc(topics, TopicState.compare) {
+		slices.SortFunc(topics, TopicState.compare)
 	}
-	slices.SortFunc(t.held, order)
-	slices.SortFunc(t.empty, order)
+	if empty == 0 {
+		t.held = topics
+		return t
+	}
+	t.held = make([]TopicState, 0, len(topics)-empty)
+	t.empty = make([]TopicState, 0, empty)
+	for i := range topics {
+		if topics[i].Digest == (Digest{}) {
+			t.empty = append(t.empty, topics[i])
+		} else {
+			t.held = append(t.held, topics[i])
+		}
+	}
 	return t
 }
 
+// compare compares by hash. That of names decides once in 2^64 pairs, and costs more.
+func (s TopicState) compare(o TopicState) int {
+	if s.Hash != o.Hash {
+		return cmp.Compare(s.Hash, o.Hash)
+	}
+	return cmp.Compare(s.Name, o.Name)
+}
+
 // Root returns the digest over all topics, 0 if nothing is held of any.
-func (t *TopicTree) Root() Digest { return Digest(t.Node(0, 0).Digest) }
+func (t *TopicTree) Root() uint64 { return t.Node(0, 0).Digest }
 
 // Lookup returns the name of a common topic by its hash, held or not.
 func (t *TopicTree) Lookup(hash uint64) (string, bool) {
@@ -96,26 +120,33 @@ func (t *TopicTree) node(p position) wire.TopicDigest {
 	switch {
 	case len(topics) == 0:
 	case len(topics) == 1 && p.depth == depthMax:
-		n.Digest = uint64(topics[0].Digest)
+		n.Digest = t.key.digest64(&topics[0].Digest)
 	default:
-		n.Digest = uint64(t.sum(p, topics))
+		n.Digest = t.sum(p, topics)
 	}
 	return n
 }
 
 // sum hashes the topics at p. It keeps the result: a node asked for many times,
 // as a liar may, is hashed once.
-func (t *TopicTree) sum(p position, topics []TopicState) Digest {
+func (t *TopicTree) sum(p position, topics []TopicState) uint64 {
 	if d, ok := t.known[p]; ok {
 		return d
 	}
-	b := make([]byte, 0, 16*len(topics))
-	for _, s := range topics {
-		b = binary.BigEndian.AppendUint64(b, s.Hash)
-		b = binary.BigEndian.AppendUint64(b, uint64(s.Digest))
+	const blockMax = 64 // topics hashed in one call
+	hash := sha256.New()
+	b := make([]byte, 0, 40*min(len(topics), blockMax))
+	for block := range slices.Chunk(topics, blockMax) {
+		b = b[:0]
+		for i := range block {
+			b = binary.BigEndian.AppendUint64(b, block[i].Hash)
+			b = append(b, block[i].Digest[:]...)
+		}
+		hash.Write(b)
 	}
-	sum := sha256.Sum256(b)
-	d := digestOf(&sum)
+	var sum Digest
+	hash.Sum(sum[:0])
+	d := t.key.digest64(&sum)
 	t.known[p] = d
 	return d
 }
@@ -189,12 +220,7 @@ func (p position) above(q position) bool {
 
 // below returns the part of topics, ascending by hash, that is below p.
 func (p position) below(topics []TopicState) []TopicState {
-	byHash := func(s TopicState, hash uint64) int { return cmp.Compare(s.Hash, hash) }
-	from, _ := slices.BinarySearchFunc(topics, p.prefix, byHash)
-	rest := topics[from:]
-	if last := p.last(); last != 1<<64-1 {
-		to, _ := slices.BinarySearchFunc(rest, last+1, byHash)
-		rest = rest[:to]
-	}
-	return rest
+	from := sort.Search(len(topics), func(i int) bool { return topics[i].Hash >= p.prefix })
+	rest, last := topics[from:], p.last()
+	return rest[:sort.Search(len(rest), func(i int) bool { return rest[i].Hash > last })]
 }

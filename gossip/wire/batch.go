@@ -3,7 +3,6 @@ package wire
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -162,7 +161,3 @@ func appendDomain(dst []byte, network string) []byte {
 	dst = append(dst, network...)
 	return append(dst, 0)
 }
-
-// ShortID returns the first 8 bytes of the ID, big endian: the form in which
-// [WantIDs] and [Offer] name batches.
-func ShortID(id BatchID) uint64 { return binary.BigEndian.Uint64(id[:8]) }

@@ -50,9 +50,10 @@
 //
 // # Guarantees and limits
 //
-// Parsing never panics, allocates no more than a small multiple of the bytes
-// that are there, and refuses what exceeds the limits of limit.go. The one
-// exception is a compressed body, which unpacks to at most [BodyMaxBytes].
+// Parsing never panics, allocates for a message at most four times its bytes
+// and 64 KiB, whatever it claims, and refuses what exceeds the limits of limit.go.
+// A compressed body is unpacked only when its events are read, to at most
+// [BodyMaxBytes].
 // What is parsed aliases the input where noted, so nobody may modify the input.
 // ParseBatch checks form, [Batch.Verify] checks authenticity and the
 // [EventReader] finds events that are malformed or other in number than claimed.

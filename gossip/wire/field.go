@@ -151,18 +151,6 @@ func appendBytes(dst []byte, num int, b []byte) []byte {
 	return append(dst, b...)
 }
 
-// appendIDs packs short IDs into one field, 8 bytes each, big endian.
-func appendIDs(dst []byte, num int, ids []uint64) []byte {
-	if len(ids) == 0 {
-		return dst
-	}
-	dst = protowire.AppendVarint(append(dst, byte(num<<3|typeBytes)), uint64(len(ids)*8))
-	for _, id := range ids {
-		dst = binary.BigEndian.AppendUint64(dst, id)
-	}
-	return dst
-}
-
 // beginNested appends the tag of a nested message and room for a length of one
 // byte. What is appended until endNested(dst, len(dst)) is its content.
 func beginNested(dst []byte, num int) []byte {

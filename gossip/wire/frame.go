@@ -23,10 +23,15 @@ const (
 	kindHeartbeat    = 11
 	kindTopicDigests = 12
 	kindOpen         = 13
-	kindDifference   = 14
+	kindAnswer       = 14
 	kindOffer        = 15
 	kindRefuse       = 16
 	kindHello        = 17
+	kindCells        = 18
+	kindMore         = 19
+	kindResolve      = 20
+	kindPart         = 21
+	kindTrimmed      = 22
 )
 
 // Fields of a Push. The batch is last, so that a sender can write what comes
@@ -70,10 +75,11 @@ func PushPrefix(dst []byte, rawLen int, repair bool) []byte {
 	return protowire.AppendVarint(dst, uint64(rawLen))
 }
 
-// ParseFrame yields the messages of a frame. The batch of a [Push] aliases the
-// frame, everything else is copied. It ends at the first mistake of form with an
-// error that wraps [ErrFormat] or [ErrTooLarge]. Message kinds it does not know
-// are skipped and yielded as nil, so that newer versions can add some.
+// ParseFrame yields the messages of a frame. The batch of a [Push] and the data
+// of a [Part] alias the frame, everything else is copied. It ends at the first
+// mistake of form with an error that wraps [ErrFormat] or [ErrTooLarge]. Message
+// kinds it does not know are skipped and yielded as nil, so that newer versions
+// can add some.
 func ParseFrame(frame []byte) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		if len(frame) > FrameMaxBytes {
@@ -125,14 +131,24 @@ func kindOf(m Message) int {
 		return kindTopicDigests
 	case *Open:
 		return kindOpen
-	case *Difference:
-		return kindDifference
+	case *Answer:
+		return kindAnswer
 	case *Offer:
 		return kindOffer
 	case *Refuse:
 		return kindRefuse
 	case *Hello:
 		return kindHello
+	case *Cells:
+		return kindCells
+	case *More:
+		return kindMore
+	case *Resolve:
+		return kindResolve
+	case *Part:
+		return kindPart
+	case *Trimmed:
+		return kindTrimmed
 	}
 	panic(fmt.Sprintf("wire: message of unknown type %T", m)) // the interface is closed
 }
@@ -176,14 +192,24 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.topicDigests())
 	case kindOpen:
 		return finish(&r, r.open())
-	case kindDifference:
-		return finish(&r, r.difference())
+	case kindAnswer:
+		return finish(&r, r.answer())
 	case kindOffer:
 		return finish(&r, r.offer())
 	case kindRefuse:
 		return finish(&r, r.refuse())
 	case kindHello:
 		return finish(&r, r.hello())
+	case kindCells:
+		return finish(&r, r.cells())
+	case kindMore:
+		return finish(&r, r.more())
+	case kindResolve:
+		return finish(&r, r.resolve())
+	case kindPart:
+		return finish(&r, r.part())
+	case kindTrimmed:
+		return finish(&r, r.trimmed())
 	}
 	return nil, nil
 }

@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -85,20 +84,10 @@ func FuzzEvents(f *testing.F) {
 }
 
 func FuzzParseFrame(f *testing.F) {
-	var all []byte
-	for _, m := range sampleMessages(f) {
-		f.Add(AppendMessage(nil, m))
-		all = AppendMessage(all, m)
-	}
-	f.Add(all)
+	seedFrames(f)
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
+		checkAllocation(t, frame)
 		messages, _ := parseFrame(frame)
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(allocationMax(len(frame))) {
-			t.Errorf("%d bytes allocated for a frame of %d", n, len(frame))
-		}
 		for _, m := range messages {
 			if m == nil {
 				continue
@@ -109,35 +98,6 @@ func FuzzParseFrame(f *testing.F) {
 			}
 		}
 	})
-}
-
-// allocationMax is what parsing a frame of n bytes may allocate: an empty
-// element takes 2 bytes of the frame and 64 to 192 of memory as a growing
-// slice; what the test itself does comes on top.
-func allocationMax(n int) int { return 256*n + 256<<10 }
-
-func TestParseFrameAllocatesNoMoreThanIsThere(t *testing.T) {
-	empty := func(kind int) []byte { return appendKind(nil, kind, nil) }
-	for name, frame := range map[string][]byte{
-		"a claimed length":   {kindOffer<<3 | 2, 0xff, 0xff, 0xff, 0x7f},
-		"claimed short IDs":  appendKind(nil, kindOffer, []byte{0x0a, 1, 'a', 0x12, 0xff, 0xff, 0x7f}),
-		"a claimed batch":    appendKind(nil, kindPush, []byte{0x12, 0xff, 0xff, 0xff, 0x07}),
-		"empty range digest": appendKind(nil, kindOpen, bytes.Repeat([]byte{0x32, 0}, 20_000)),
-		"empty topic digest": appendKind(nil, kindTopicDigests, bytes.Repeat([]byte{0x1a, 0}, 1024)),
-		"empty ranges":       appendKind(nil, kindDifference, bytes.Repeat([]byte{0x22, 0}, 20_000)),
-		"empty heartbeats":   bytes.Repeat(empty(kindHeartbeat), 10_000),
-		"short filters":      appendKind(nil, kindInterest, bytes.Repeat([]byte{0x0a, 1, 'a'}, 1024)),
-	} {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for m, err := range ParseFrame(frame) {
-			_, _ = m, err
-		}
-		runtime.ReadMemStats(&after)
-		if n := after.TotalAlloc - before.TotalAlloc; n > uint64(allocationMax(len(frame))) {
-			t.Errorf("%s: %d bytes allocated for a frame of %d", name, n, len(frame))
-		}
-	}
 }
 
 func FuzzFilter(f *testing.F) {

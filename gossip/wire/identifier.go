@@ -18,6 +18,13 @@ type BatchID [32]byte
 // String returns the first 8 bytes in hexadecimal, for logs.
 func (id BatchID) String() string { return hex.EncodeToString(id[:8]) }
 
+// ShortID is the first half of a [BatchID], by which repair names a batch.
+// Two batches with one ShortID take 2^64 hashes to make.
+type ShortID [16]byte
+
+// Short returns the first half of id.
+func (id BatchID) Short() ShortID { return ShortID(id[:16]) }
+
 // Time is an instant of a hybrid logical clock: nanoseconds since the Unix
 // epoch, advanced by at least one at each use (Kulkarni et al., 2014; the
 // logical part is folded into the lowest bits).

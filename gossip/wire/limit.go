@@ -14,12 +14,15 @@ const (
 	CountMax         = 1 << 20 // events in a batch
 	EventHeadersMax  = 64      // headers of an event
 
-	FrameMaxBytes        = BatchMaxBytes + 64 // a frame with one batch
-	ControlFrameMaxBytes = 64 << 10           // a frame without a batch
+	FrameMaxBytes        = BatchMaxBytes + 64 // a frame: one with the largest batch fits
+	ControlFrameMaxBytes = 64 << 10           // a message other than a Push
 	FiltersMax           = 1024               // filters of one peer
 	EntriesMax           = 1024               // entries in one message's list; senders split
-	RangesMax            = 512                // ranges in one Open or Difference
-	ShortIDsMax          = 6 << 10            // short IDs in one message
+	RangesMax            = 512                // ranges in one Open or Answer
+	ShortIDsMax          = 3 << 10            // ShortIDs, or keyed short IDs, in one message
+	SymbolsMax           = 4 << 10            // symbols in one Cells
+	PartMaxBytes         = 32 << 10           // of a batch in one Part
+	ResumesMax           = 16                 // in one Want or WantIDs
 
 	FutureMax = 30 * time.Second // a batch dated further ahead is deferred; clocks further apart are refused
 )

@@ -14,6 +14,7 @@ func TestTheSpecificationsLimits(t *testing.T) {
 		"CountMax": CountMax, "EventHeadersMax": EventHeadersMax, "FrameMaxBytes": FrameMaxBytes,
 		"ControlFrameMaxBytes": ControlFrameMaxBytes, "FiltersMax": FiltersMax, "EntriesMax": EntriesMax,
 		"RangesMax": RangesMax, "ShortIDsMax": ShortIDsMax,
+		"SymbolsMax": SymbolsMax, "PartMaxBytes": PartMaxBytes, "ResumesMax": ResumesMax,
 	}
 	text, _, _ := splitSpec(t)
 	rows := regexp.MustCompile(`(?m)^\| (\w+Max\w*) \| ([0-9,]+) \|`).FindAllStringSubmatch(text, -1)

@@ -79,24 +79,43 @@ type Prune struct {
 	Author Author
 }
 
+// Resume tells that the sender has the first Offset bytes of a batch already,
+// from a transfer that was cut off.
+type Resume struct {
+	ID     ShortID
+	Offset uint32 // bytes of the batch as it is stored
+}
+
 // Want asks for batches of one author by place: those that end after After
 // and start at or before Upto, oldest first, up to about MaxBytes.
-// The answer is Pushes with Repair set, then [Served].
+// The answer is Pushes with Repair set, or [Part]s, then [Served].
 type Want struct {
 	ID          uint32 // the sender's number for the request
 	Topic       string
 	Author      Author
 	After, Upto Mark
 	MaxBytes    uint32
+	Resume      []Resume
 }
 
-// WantIDs asks for batches by the first 8 bytes of their IDs, in the order
-// given, up to about MaxBytes. The answer is as for [Want].
+// WantIDs asks for batches by name, in the order given, up to about MaxBytes.
+// The answer is as for [Want].
 type WantIDs struct {
 	ID       uint32
 	Topic    string
-	Short    []uint64 // first 8 bytes of the IDs, big endian
+	IDs      []ShortID
 	MaxBytes uint32
+	Resume   []Resume
+}
+
+// Part carries a stretch of a batch that is too large for one frame of a slow
+// or limited link. Parts of a batch come in order on the repair lane, from the
+// offset that the Want's [Resume] named or from 0, until Size is reached.
+type Part struct {
+	Batch  BatchID
+	Size   uint32 // of the whole batch as it is stored
+	Offset uint32 // of Data in it
+	Data   []byte // at least one byte; aliases the frame
 }
 
 // Served ends the answer to a request.
@@ -136,39 +155,90 @@ type TopicDigests struct {
 type RangeDigest struct {
 	Low    Time
 	Count  uint32
-	Digest uint64
+	Digest uint32 // keyed, see package reconcile; 0 if Count is 0
 }
 
 // Open starts an exchange on one topic.
 type Open struct {
-	Session    uint32
+	Session    uint32 // the sender's number for the exchange
 	Topic      string
-	Nonce      uint64
+	Nonce      uint64 // the sender's share of the session's key
 	Floor, Cut Time
+	Expect     uint32        // how many differences the sender expects; 0: it cannot tell
+	Plain      bool          // symbols failed twice: tell short IDs of all stale ranges
 	Ranges     []RangeDigest // ascending by Low; the first Low is Floor
 }
 
-// Difference answers an [Open]: what the sender holds in the ranges that
-// differ, as keyed short IDs in order of (time, ID).
-type Difference struct {
-	Session uint32
-	Topic   string
-	Nonce   uint64
-	Ranges  []RangeIDs
-	More    bool // the budget ended it: newest ranges came first, open again for the rest
+// Answer is the first answer to an [Open]: what is to be done about each of
+// its ranges. A range that none of the fields names is equal, or left out for
+// lack of budget. The bitmaps have bit i%8 of byte i/8 for range i.
+type Answer struct {
+	Session uint32     // as in the Open
+	Nonce   uint64     // the answerer's share of the session's key
+	Coded   []byte     // [Cells] over the union of these follow
+	Empty   []byte     // the answerer holds nothing there: all is surplus
+	Offered []byte     // the asker holds nothing there: an [Offer] of all follows
+	Plain   []RangeIDs // short IDs of all that the answerer holds in a range
+	// Finer replaces the symbols where they would cost much hashing: the coded ranges
+	// divided again, each from a Low that one of them begins at, or inside of one. The
+	// asker names the stale ones in [More].
+	Finer []RangeDigest
+	More  bool // stale ranges were left out: the newest came first, open again for the rest
 }
 
 // RangeIDs is what a node holds in one range of an [Open].
 type RangeIDs struct {
-	Index uint32 // of the range in the Open
-	IDs   []uint64
+	Index uint32   // of the range in the Open
+	IDs   []uint64 // keyed short IDs: 48 bits
 }
 
-// Offer tells batches that the receiver of the [Difference] has and its sender
-// lacks, by the first 8 bytes of their IDs, in order of (time, ID).
+// Symbol is a coded symbol: see package reconcile.
+type Symbol struct {
+	Sum   uint64 // 48 bits
+	Check uint32 // 24 bits
+	Count int32
+}
+
+// Cells are coded symbols of the answerer's side of an exchange.
+type Cells struct {
+	Session uint32
+	Items   uint32 // how many items the symbols are made of; the same throughout an exchange
+	Start   uint32 // index of the first symbol
+	Symbols []Symbol
+}
+
+// More asks for the symbols up to, but excluding, Upto.
+type More struct {
+	Session uint32
+	Upto    uint32
+	Stale   []byte // after Finer: bitmap of those of its ranges that differ
+}
+
+// Resolve asks for the names of batches that the sender lacks. The answer is an [Offer].
+type Resolve struct {
+	Session uint32
+	Short   []uint64 // keyed short IDs, 48 bits
+	Done    bool     // the exchange is over: no more of it will be asked
+}
+
+// Offer names batches that its sender holds and its receiver lacks, in order of
+// (time, ID).
 type Offer struct {
 	Topic string
-	Short []uint64
+	IDs   []ShortID
+}
+
+// AuthorMark is a place in what an author published on the topic of the message.
+type AuthorMark struct {
+	Author Author
+	Mark   Mark
+}
+
+// Trimmed tells up to where the sender's retention has removed authors' events
+// that are not too old by their date. They are left out when the two compare.
+type Trimmed struct {
+	Topic string
+	Marks []AuthorMark
 }
 
 // Reason says why a batch was refused.
@@ -206,7 +276,12 @@ func (*Served) message()       {}
 func (*Heartbeat) message()    {}
 func (*TopicDigests) message() {}
 func (*Open) message()         {}
-func (*Difference) message()   {}
+func (*Answer) message()       {}
+func (*Cells) message()        {}
+func (*More) message()         {}
+func (*Resolve) message()      {}
+func (*Part) message()         {}
+func (*Trimmed) message()      {}
 func (*Offer) message()        {}
 func (*Refuse) message()       {}
 func (*Hello) message()        {}

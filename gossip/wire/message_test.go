@@ -26,8 +26,14 @@ func sampleMessages(t testing.TB) []Message {
 		&Have{Topic: "orders.eu", Heads: []Head{{author, older, newer}, {Author: author, Head: older}}},
 		&Graft{Topic: "orders.eu", Author: author},
 		&Prune{Topic: "orders.eu", Author: author},
-		&Want{ID: 7, Topic: "orders.eu", Author: author, After: older, Upto: newer, MaxBytes: 1 << 20},
-		&WantIDs{ID: 8, Topic: "orders.eu", Short: []uint64{1, 1<<63 + 2}, MaxBytes: 65536},
+		&Want{
+			ID: 7, Topic: "orders.eu", Author: author, After: older, Upto: newer, MaxBytes: 1 << 20,
+			Resume: []Resume{{ShortID{0xaa, 1}, 65536}},
+		},
+		&WantIDs{
+			ID: 8, Topic: "orders.eu", IDs: []ShortID{{0xaa, 1}, {0xbb, 2}}, MaxBytes: 65536,
+			Resume: []Resume{{ShortID{0xaa, 1}, 65536}, {ID: ShortID{0xbb, 2}}},
+		},
 		&Served{ID: 8, More: true},
 		&Heartbeat{Wall: testBase, Floor: testBase - 3600e9, Cut: testBase - 2e9, Digest: 0x0123456789abcdef},
 		&TopicDigests{Floor: testBase - 3600e9, Cut: testBase - 2e9, Nodes: []TopicDigest{
@@ -36,15 +42,39 @@ func sampleMessages(t testing.TB) []Message {
 		}},
 		&Open{
 			Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788, Floor: testBase - 3600e9, Cut: testBase - 2e9,
-			Ranges: []RangeDigest{{testBase - 3600e9, 300, 0xaa}, {testBase - 60e9, 1, 0xbb}},
+			Expect: 12, Plain: true, Ranges: sampleRanges(testBase - 3600e9),
 		},
-		&Difference{
-			Session: 9, Topic: "orders.eu", Nonce: 0x1122334455667788,
-			Ranges: []RangeIDs{{1, []uint64{3}}, {0, []uint64{4, 5}}, {2, nil}}, More: true,
+		&Answer{
+			Session: 9, Nonce: 0x99aabbccddeeff00, Coded: []byte{0x09}, Empty: []byte{0x02}, Offered: []byte{0x04},
+			Plain: []RangeIDs{{4, []uint64{0x010203040506, 0xfffffffffffe}}, {5, nil}},
+			Finer: sampleRanges(testBase - 3600e9), More: true,
 		},
-		&Offer{Topic: "orders.eu", Short: []uint64{6, 7}},
+		&Offer{Topic: "orders.eu", IDs: []ShortID{{0xcc, 3}, {0xdd, 4}}},
 		&Refuse{Topic: "orders.eu", Author: author, Mark: newer, Reason: ReasonTooOld},
 		&Hello{Mine: 0x0102030405060708, Yours: 9},
+		&Cells{Session: 9, Items: 1000, Start: 2, Symbols: []Symbol{
+			{0x010203040506, 0x070809, 500},     // as expected: 2000/4
+			{0xfffefdfcfbfa, 0xf9f8f7, 463},     // 2000/5 and 63 more: one byte
+			{0, 0, 333 - 65},                    // 2000/6, and 65 less: two bytes
+			{1, 1, -1 << 31}, {2, 2, 1<<31 - 1}, // no honest counts, but of 32 bits
+		}},
+		&More{Session: 9, Upto: 158, Stale: []byte{0x01, 0x80}},
+		&Resolve{Session: 9, Short: []uint64{0x010203040506, 0xfffffffffffe}, Done: true},
+		&Part{Batch: batch.ID, Size: uint32(batch.Size()), Offset: 4, Data: batch.Raw[4:12]},
+		&Trimmed{Topic: "orders.eu", Marks: []AuthorMark{{author, older}, {Author: author}}},
+	}
+}
+
+// sampleRanges returns ranges whose bounds take each packed form.
+func sampleRanges(low Time) []RangeDigest {
+	aligned := (low + 1<<44) &^ (1<<44 - 1)
+	return []RangeDigest{
+		{low, 300, 0xaabbccdd},
+		{aligned, 0, 0}, // from a bound without zero digits to one with 11
+		{aligned + 3<<40, 1, 1},
+		{aligned + 3<<40 + 1<<36, 1<<32 - 1, 1<<32 - 1},
+		{aligned + 3<<40 + 1<<36 + 1, 128, 2}, // a difference of 1
+		{1 << 62, 5, 3},
 	}
 }
 
@@ -163,17 +193,6 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"a head without author", content(kindHave, 0x0a, 1, 'a', 0x12, 0), ErrFormat},
 		{"no author", content(kindGraft, 0x0a, 1, 'a'), ErrFormat},
 		{"a short author", content(kindGraft, 0x0a, 1, 'a', 0x12, 1, 1), ErrFormat},
-		{"short IDs that are no multiple of 8", content(kindOffer, 0x0a, 1, 'a', 0x12, 3, 1, 2, 3), ErrFormat},
-		{"too many short IDs", message(&Offer{Topic: "a", Short: make([]uint64, ShortIDsMax+1)}), ErrTooLarge},
-		{"too many short IDs in all", message(&Difference{Topic: "a", Ranges: []RangeIDs{
-			{0, make([]uint64, ShortIDsMax)}, {1, make([]uint64, 1)},
-		}}), ErrTooLarge},
-		{"a range index beyond any Open", message(&Difference{
-			Topic: "a", Ranges: []RangeIDs{{Index: RangesMax}},
-		}), ErrFormat},
-		{"too many ranges", message(&Difference{Topic: "a", Ranges: make([]RangeIDs, RangesMax+1)}), ErrTooLarge},
-		{"ranges that descend", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 5}, {Low: 4}}}), ErrFormat},
-		{"ranges not from the floor", message(&Open{Topic: "a", Floor: 5, Ranges: []RangeDigest{{Low: 6}}}), ErrFormat},
 		{"a prefix longer than its depth", message(&TopicDigests{Nodes: []TopicDigest{{Prefix: 1, Depth: 15}}}), ErrFormat},
 		{"a depth beyond the hash", message(&TopicDigests{Nodes: []TopicDigest{{Depth: 17}}}), ErrFormat},
 		{"a refusal cut off", message(&Refuse{Topic: "a", Author: author})[:20], ErrFormat},
@@ -196,7 +215,6 @@ func TestMessagesAtTheLimitsAreAccepted(t *testing.T) {
 	heads := make([]Head, EntriesMax)
 	for _, m := range []Message{
 		&Have{Topic: "a", Heads: heads},
-		&Offer{Topic: "a", Short: make([]uint64, ShortIDsMax)},
 		&Interest{Add: slicesOf("a.b", FiltersMax), Remove: slicesOf("a", FiltersMax)},
 		&TopicDigests{Nodes: make([]TopicDigest, EntriesMax)},
 	} {
@@ -236,7 +254,7 @@ func drawMessage(t *rapid.T) Message {
 	instant := rapid.Map(rapid.Int64(), func(v int64) Time { return Time(v) })
 	u32, u64, yes := rapid.Uint32(), rapid.Uint64(), rapid.Bool()
 	name, a := topic.Draw(t, "topic"), author.Draw(t, "author")
-	switch kind := rapid.IntRange(kindInterest, kindHello).Draw(t, "kind"); kind {
+	switch kind := rapid.IntRange(kindInterest, kindTrimmed).Draw(t, "kind"); kind {
 	case kindInterest:
 		return &Interest{nonEmpty(rapid.SliceOf(topic).Draw(t, "add")), nonEmpty(rapid.SliceOf(topic).Draw(t, "remove"))}
 	case kindTopics:
@@ -258,9 +276,15 @@ func drawMessage(t *rapid.T) Message {
 	case kindPrune:
 		return &Prune{name, a}
 	case kindWant:
-		return &Want{u32.Draw(t, "id"), name, a, mark.Draw(t, "after"), mark.Draw(t, "upto"), u32.Draw(t, "max")}
+		return &Want{
+			u32.Draw(t, "id"), name, a, mark.Draw(t, "after"), mark.Draw(t, "upto"), u32.Draw(t, "max"),
+			drawResumes(t),
+		}
 	case kindWantIDs:
-		return &WantIDs{u32.Draw(t, "id"), name, nonEmpty(rapid.SliceOf(u64).Draw(t, "short")), u32.Draw(t, "max")}
+		return &WantIDs{
+			u32.Draw(t, "id"), name, nonEmpty(rapid.SliceOf(shortIDs).Draw(t, "ids")), u32.Draw(t, "max"),
+			drawResumes(t),
+		}
 	case kindServed:
 		return &Served{u32.Draw(t, "id"), yes.Draw(t, "more")}
 	case kindHeartbeat:
@@ -272,30 +296,40 @@ func drawMessage(t *rapid.T) Message {
 			m.Nodes = append(m.Nodes, TopicDigest{v &^ (1<<(64-4*depth) - 1), depth, v, u32.Draw(t, "topics")})
 		}
 		return m
-	case kindOpen:
-		m := &Open{
-			Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"),
-			Floor: Time(rapid.Int64Range(0, 1<<60).Draw(t, "floor")), Cut: instant.Draw(t, "cut"),
-		}
-		for i := range rapid.IntRange(0, 40).Draw(t, "ranges") {
-			m.Ranges = append(m.Ranges, RangeDigest{m.Floor + Time(i*i), u32.Draw(t, "count"), u64.Draw(t, "digest")})
-		}
-		return m
-	case kindDifference:
-		m := &Difference{Session: u32.Draw(t, "session"), Topic: name, Nonce: u64.Draw(t, "nonce"), More: yes.Draw(t, "more")}
-		for i := range rapid.IntRange(0, 10).Draw(t, "ranges") {
-			m.Ranges = append(m.Ranges, RangeIDs{uint32(i), nonEmpty(rapid.SliceOfN(u64, 0, 20).Draw(t, "ids"))})
-		}
-		return m
 	case kindOffer:
-		return &Offer{name, nonEmpty(rapid.SliceOf(u64).Draw(t, "short"))}
+		return &Offer{name, nonEmpty(rapid.SliceOf(shortIDs).Draw(t, "ids"))}
+	case kindTrimmed:
+		m := &Trimmed{Topic: name}
+		for _, v := range rapid.SliceOf(author).Draw(t, "marks") {
+			m.Marks = append(m.Marks, AuthorMark{v, mark.Draw(t, "mark")})
+		}
+		return m
+	case kindPart:
+		m := &Part{Batch: BatchID(a), Data: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "data")}
+		m.Offset = rapid.Uint32Range(0, uint32(BatchMaxBytes-len(m.Data))).Draw(t, "offset")
+		m.Size = rapid.Uint32Range(m.Offset+uint32(len(m.Data)), BatchMaxBytes).Draw(t, "size")
+		return m
 	case kindRefuse:
 		return &Refuse{name, a, mark.Draw(t, "mark"), Reason(u32.Draw(t, "reason"))}
 	case kindHello:
 		return &Hello{u64.Draw(t, "mine"), u64.Draw(t, "yours")}
+	case kindOpen, kindAnswer, kindCells, kindMore, kindResolve:
+		return drawExchange(t, kind, name)
 	default:
 		panic(fmt.Sprintf("no generator for kind %d", kind))
 	}
+}
+
+var shortIDs = rapid.Custom(func(t *rapid.T) (id ShortID) {
+	binary.LittleEndian.PutUint64(id[5:], rapid.Uint64().Draw(t, "short ID"))
+	return id
+})
+
+func drawResumes(t *rapid.T) (list []Resume) {
+	for _, id := range rapid.SliceOfN(shortIDs, 0, ResumesMax).Draw(t, "resume") {
+		list = append(list, Resume{id, rapid.Uint32Range(0, BatchMaxBytes).Draw(t, "offset")})
+	}
+	return list
 }
 
 // nonEmpty returns nil for an empty list, which is how one comes back.

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 )
@@ -59,13 +58,25 @@ func (r *messageReader) bytes() []byte {
 	return r.f.data
 }
 
-func (r *messageReader) author() (a Author) {
-	if b := r.bytes(); len(b) != len(a) {
-		r.mistake(fmt.Errorf("%w: key of %d bytes", ErrFormat, len(b)))
+func (r *messageReader) author() Author { return Author(r.hash()) }
+
+// hash returns 32 bytes: a key or a batch's ID.
+func (r *messageReader) hash() (h [32]byte) {
+	if b := r.bytes(); len(b) != len(h) {
+		r.mistake(fmt.Errorf("%w: %d bytes, not %d", ErrFormat, len(b), len(h)))
 	} else {
-		a = Author(b)
+		h = [32]byte(b)
 	}
-	return a
+	return h
+}
+
+func (r *messageReader) shortID() (id ShortID) {
+	if b := r.bytes(); len(b) != len(id) {
+		r.mistake(fmt.Errorf("%w: %d bytes, not %d", ErrFormat, len(b), len(id)))
+	} else {
+		id = ShortID(b)
+	}
+	return id
 }
 
 // name returns a topic, or what else valid accepts.
@@ -99,25 +110,21 @@ func (r *messageReader) room(n, limit int) bool {
 	return n < limit
 }
 
-// ids unpacks short IDs, of which there may be room more.
-func (r *messageReader) ids(room int) []uint64 {
-	b := r.bytes()
-	if len(b)%8 != 0 {
-		r.mistake(fmt.Errorf("%w: short IDs of %d bytes", ErrFormat, len(b)))
-		return nil
+// makeRoom notes a list that has limit elements already, and allocates it for the
+// first: for as many as the message has. What is shorter than least bytes is no
+// element; so a list in memory stays in proportion to the message.
+func makeRoom[T any](r *messageReader, list *[]T, limit, least int) bool {
+	if *list != nil {
+		return r.room(len(*list), limit)
 	}
-	if len(b)/8 > room {
-		r.mistake(fmt.Errorf("%w: over %d short IDs", ErrTooLarge, ShortIDsMax))
-		return nil
+	n, f := 1, field{}
+	for rest := (fields{buf: r.buf, pos: r.pos}); n < limit && rest.next(&f); {
+		if f.num == r.f.num && len(f.data) >= least {
+			n++
+		}
 	}
-	if len(b) == 0 {
-		return nil
-	}
-	ids := make([]uint64, len(b)/8)
-	for i := range ids {
-		ids[i] = binary.BigEndian.Uint64(b[i*8:])
-	}
-	return ids
+	*list = make([]T, 0, n)
+	return true
 }
 
 // nested returns a reader of the field's content.
@@ -137,11 +144,11 @@ func (r *messageReader) interest() *Interest {
 	for r.next() {
 		switch r.f.num {
 		case 1:
-			if r.room(len(m.Add), FiltersMax) {
+			if makeRoom(r, &m.Add, FiltersMax, 1) {
 				m.Add = append(m.Add, r.name(ValidFilter))
 			}
 		case 2:
-			if r.room(len(m.Remove), FiltersMax) {
+			if makeRoom(r, &m.Remove, FiltersMax, 1) {
 				m.Remove = append(m.Remove, r.name(ValidFilter))
 			}
 		}
@@ -154,11 +161,11 @@ func (r *messageReader) topics() *Topics {
 	for r.next() {
 		switch r.f.num {
 		case 1:
-			if r.room(len(m.Add), EntriesMax) {
+			if makeRoom(r, &m.Add, EntriesMax, 2) {
 				m.Add = append(m.Add, r.topicEntry())
 			}
 		case 2:
-			if r.room(len(m.Remove), EntriesMax) {
+			if makeRoom(r, &m.Remove, EntriesMax, 1) {
 				m.Remove = append(m.Remove, r.topic())
 			}
 		}
@@ -202,7 +209,7 @@ func (r *messageReader) have() *Have {
 		case 1:
 			m.Topic = r.topic()
 		case 2:
-			if r.room(len(m.Heads), EntriesMax) {
+			if makeRoom(r, &m.Heads, EntriesMax, len(Author{})) {
 				m.Heads = append(m.Heads, r.head())
 			}
 		}

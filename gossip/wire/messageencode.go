@@ -27,10 +27,7 @@ func appendContent(dst []byte, m Message) []byte {
 	case *Want:
 		dst = appendWant(dst, m)
 	case *WantIDs:
-		dst = appendUint(dst, 1, uint64(m.ID))
-		dst = appendString(dst, 2, m.Topic)
-		dst = appendIDs(dst, 3, m.Short)
-		dst = appendUint(dst, 4, uint64(m.MaxBytes))
+		dst = appendWantIDs(dst, m)
 	case *Served:
 		dst = appendUint(dst, 1, uint64(m.ID))
 		dst = appendBool(dst, 2, m.More)
@@ -43,11 +40,28 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendTopicDigests(dst, m)
 	case *Open:
 		dst = appendOpen(dst, m)
-	case *Difference:
-		dst = appendDifference(dst, m)
+	case *Answer:
+		dst = appendAnswer(dst, m)
+	case *Cells:
+		dst = appendCells(dst, m)
+	case *More:
+		dst = appendUint(dst, 1, uint64(m.Session))
+		dst = appendUint(dst, 2, uint64(m.Upto))
+		dst = appendBitmap(dst, 3, m.Stale)
+	case *Resolve:
+		dst = appendUint(dst, 1, uint64(m.Session))
+		dst = appendKeyed(dst, 2, m.Short)
+		dst = appendBool(dst, 3, m.Done)
+	case *Part:
+		dst = appendBytes(dst, 1, m.Batch[:])
+		dst = appendUint(dst, 2, uint64(m.Size))
+		dst = appendUint(dst, 3, uint64(m.Offset))
+		dst = appendBytes(dst, 4, m.Data)
+	case *Trimmed:
+		dst = appendTrimmed(dst, m)
 	case *Offer:
 		dst = appendString(dst, 1, m.Topic)
-		dst = appendIDs(dst, 2, m.Short)
+		dst = appendIDs(dst, 2, m.IDs)
 	case *Hello:
 		dst = appendFixed(dst, 1, m.Mine)
 		dst = appendFixed(dst, 2, m.Yours)
@@ -92,61 +106,4 @@ func appendHave(dst []byte, m *Have) []byte {
 		dst = endNested(dst, start)
 	}
 	return dst
-}
-
-func appendWant(dst []byte, m *Want) []byte {
-	dst = appendUint(dst, 1, uint64(m.ID))
-	dst = appendString(dst, 2, m.Topic)
-	dst = appendBytes(dst, 3, m.Author[:])
-	dst = appendMark(dst, 4, m.After)
-	dst = appendMark(dst, 6, m.Upto)
-	return appendUint(dst, 8, uint64(m.MaxBytes))
-}
-
-func appendTopicDigests(dst []byte, m *TopicDigests) []byte {
-	dst = appendTime(dst, 1, m.Floor)
-	dst = appendTime(dst, 2, m.Cut)
-	for i := range m.Nodes {
-		n := &m.Nodes[i]
-		dst = beginNested(dst, 3)
-		start := len(dst)
-		dst = appendFixed(dst, 1, n.Prefix)
-		dst = appendUint(dst, 2, uint64(n.Depth))
-		dst = appendFixed(dst, 3, n.Digest)
-		dst = appendUint(dst, 4, uint64(n.Topics))
-		dst = endNested(dst, start)
-	}
-	return dst
-}
-
-func appendOpen(dst []byte, m *Open) []byte {
-	dst = appendUint(dst, 1, uint64(m.Session))
-	dst = appendString(dst, 2, m.Topic)
-	dst = appendFixed(dst, 3, m.Nonce)
-	dst = appendTime(dst, 4, m.Floor)
-	dst = appendTime(dst, 5, m.Cut)
-	for i := range m.Ranges {
-		r := &m.Ranges[i]
-		dst = beginNested(dst, 6)
-		start := len(dst)
-		dst = appendTime(dst, 1, r.Low)
-		dst = appendUint(dst, 2, uint64(r.Count))
-		dst = appendFixed(dst, 3, r.Digest)
-		dst = endNested(dst, start)
-	}
-	return dst
-}
-
-func appendDifference(dst []byte, m *Difference) []byte {
-	dst = appendUint(dst, 1, uint64(m.Session))
-	dst = appendString(dst, 2, m.Topic)
-	dst = appendFixed(dst, 3, m.Nonce)
-	for i := range m.Ranges {
-		dst = beginNested(dst, 4)
-		start := len(dst)
-		dst = appendUint(dst, 1, uint64(m.Ranges[i].Index))
-		dst = appendIDs(dst, 2, m.Ranges[i].IDs)
-		dst = endNested(dst, start)
-	}
-	return appendBool(dst, 5, m.More)
 }

@@ -2,7 +2,8 @@ package wire
 
 import "fmt"
 
-// The readers of the messages by which two nodes compare and repair.
+// The readers of the messages by which nodes ask for batches and send them,
+// and compare topics.
 
 func (r *messageReader) want() *Want {
 	m := &Want{}
@@ -25,6 +26,8 @@ func (r *messageReader) want() *Want {
 			m.Upto.Seq = r.uint64()
 		case 8:
 			m.MaxBytes = r.uint32()
+		case 9:
+			r.resume(&m.Resume)
 		}
 	}
 	r.needTopic(m.Topic)
@@ -41,9 +44,123 @@ func (r *messageReader) wantIDs() *WantIDs {
 		case 2:
 			m.Topic = r.topic()
 		case 3:
-			m.Short = r.ids(ShortIDsMax)
+			m.IDs = r.ids()
 		case 4:
 			m.MaxBytes = r.uint32()
+		case 5:
+			r.resume(&m.Resume)
+		}
+	}
+	r.needTopic(m.Topic)
+	return m
+}
+
+// resume reads an element of a request's list.
+func (r *messageReader) resume(list *[]Resume) {
+	if !makeRoom(r, list, ResumesMax, len(ShortID{})) {
+		return
+	}
+	in, e := r.nested(), Resume{}
+	named := false
+	for in.next() {
+		switch in.f.num {
+		case 1:
+			e.ID, named = in.shortID(), true
+		case 2:
+			e.Offset = in.uint32()
+		}
+	}
+	switch {
+	case in.err != nil:
+	case !named:
+		in.err = fmt.Errorf("%w: no ID", ErrFormat)
+	case e.Offset > BatchMaxBytes:
+		in.err = fmt.Errorf("%w: offset %d, at most %d", ErrTooLarge, e.Offset, BatchMaxBytes)
+	}
+	r.join(&in)
+	*list = append(*list, e)
+}
+
+func (r *messageReader) part() *Part {
+	m := &Part{}
+	named := false
+	for r.next() {
+		switch r.f.num {
+		case 1:
+			m.Batch, named = BatchID(r.hash()), true
+		case 2:
+			m.Size = r.uint32()
+		case 3:
+			m.Offset = r.uint32()
+		case 4:
+			m.Data = r.bytes()
+		}
+	}
+	if !named && r.err == nil {
+		r.err = fmt.Errorf("%w: no ID", ErrFormat)
+	}
+	r.checkPart(m)
+	return m
+}
+
+// checkPart notes a stretch that is none of a batch.
+func (r *messageReader) checkPart(m *Part) {
+	n := uint64(len(m.Data))
+	switch {
+	case r.err != nil:
+	case n == 0:
+		r.err = fmt.Errorf("%w: part without data", ErrFormat)
+	case n > PartMaxBytes:
+		r.err = fmt.Errorf("%w: part of %d bytes, at most %d", ErrTooLarge, n, PartMaxBytes)
+	case m.Size > BatchMaxBytes:
+		r.err = fmt.Errorf("%w: part of a batch of %d bytes, at most %d", ErrTooLarge, m.Size, BatchMaxBytes)
+	case uint64(m.Offset)+n > uint64(m.Size):
+		r.err = fmt.Errorf("%w: part from %d to %d of %d bytes", ErrFormat, m.Offset, uint64(m.Offset)+n, m.Size)
+	}
+}
+
+func (r *messageReader) trimmed() *Trimmed {
+	m := &Trimmed{}
+	for r.next() {
+		switch r.f.num {
+		case 1:
+			m.Topic = r.topic()
+		case 2:
+			if makeRoom(r, &m.Marks, EntriesMax, len(Author{})) {
+				m.Marks = append(m.Marks, r.authorMark())
+			}
+		}
+	}
+	r.needTopic(m.Topic)
+	return m
+}
+
+func (r *messageReader) authorMark() (a AuthorMark) {
+	in := r.nested()
+	author := false
+	for in.next() {
+		switch in.f.num {
+		case 1:
+			a.Author, author = in.author(), true
+		case 2:
+			a.Mark.Epoch = in.epoch()
+		case 3:
+			a.Mark.Seq = in.uint64()
+		}
+	}
+	in.needAuthor(author)
+	r.join(&in)
+	return a
+}
+
+func (r *messageReader) offer() *Offer {
+	m := &Offer{}
+	for r.next() {
+		switch r.f.num {
+		case 1:
+			m.Topic = r.topic()
+		case 2:
+			m.IDs = r.ids()
 		}
 	}
 	r.needTopic(m.Topic)
@@ -89,7 +206,7 @@ func (r *messageReader) topicDigests() *TopicDigests {
 		case 2:
 			m.Cut = r.time()
 		case 3:
-			if r.room(len(m.Nodes), EntriesMax) {
+			if makeRoom(r, &m.Nodes, EntriesMax, 0) {
 				m.Nodes = append(m.Nodes, r.topicDigest())
 			}
 		}
@@ -120,113 +237,4 @@ func (r *messageReader) topicDigest() (n TopicDigest) {
 	}
 	r.join(&in)
 	return n
-}
-
-func (r *messageReader) open() *Open {
-	m := &Open{}
-	for r.next() {
-		switch r.f.num {
-		case 1:
-			m.Session = r.uint32()
-		case 2:
-			m.Topic = r.topic()
-		case 3:
-			m.Nonce = r.fixed()
-		case 4:
-			m.Floor = r.time()
-		case 5:
-			m.Cut = r.time()
-		case 6:
-			if r.room(len(m.Ranges), RangesMax) {
-				m.Ranges = append(m.Ranges, r.rangeDigest())
-			}
-		}
-	}
-	r.needTopic(m.Topic)
-	r.checkRanges(m)
-	return m
-}
-
-// checkRanges notes ranges that do not ascend from the floor.
-func (r *messageReader) checkRanges(m *Open) {
-	for i := range m.Ranges {
-		low := m.Ranges[i].Low
-		if i == 0 && low != m.Floor || i > 0 && low <= m.Ranges[i-1].Low {
-			r.mistake(fmt.Errorf("%w: range %d starts at %d", ErrFormat, i, low))
-			return
-		}
-	}
-}
-
-func (r *messageReader) rangeDigest() (d RangeDigest) {
-	in := r.nested()
-	for in.next() {
-		switch in.f.num {
-		case 1:
-			d.Low = in.time()
-		case 2:
-			d.Count = in.uint32()
-		case 3:
-			d.Digest = in.fixed()
-		}
-	}
-	r.join(&in)
-	return d
-}
-
-func (r *messageReader) difference() *Difference {
-	m := &Difference{}
-	room := ShortIDsMax
-	for r.next() {
-		switch r.f.num {
-		case 1:
-			m.Session = r.uint32()
-		case 2:
-			m.Topic = r.topic()
-		case 3:
-			m.Nonce = r.fixed()
-		case 4:
-			if r.room(len(m.Ranges), RangesMax) {
-				ids := r.rangeIDs(room)
-				room -= len(ids.IDs)
-				m.Ranges = append(m.Ranges, ids)
-			}
-		case 5:
-			m.More = r.boolean()
-		}
-	}
-	r.needTopic(m.Topic)
-	return m
-}
-
-// rangeIDs reads a range of a Difference that may hold room IDs more.
-func (r *messageReader) rangeIDs(room int) (ids RangeIDs) {
-	in := r.nested()
-	for in.next() {
-		switch in.f.num {
-		case 1:
-			ids.Index = in.uint32()
-		case 2:
-			ids.IDs = in.ids(room)
-		}
-	}
-	if in.err == nil && ids.Index >= RangesMax {
-		in.err = fmt.Errorf("%w: range index %d", ErrFormat, ids.Index)
-	}
-	r.join(&in)
-	return ids
-}
-
-func (r *messageReader) offer() *Offer {
-	m := &Offer{}
-	for r.next() {
-		switch r.f.num {
-		case 1:
-			m.Topic = r.topic()
-		case 2:
-			m.Short = r.ids(ShortIDsMax)
-		}
-	}
-	r.needTopic(m.Topic)
-	return m
 }

@@ -68,6 +68,10 @@ func vectors(t *testing.T) []vector {
 		vector{"bad.frame.number_as_message", []byte{kindServed << 3, 1}},
 		vector{"bad.frame.ranges_descend", AppendMessage(nil,
 			&Open{Topic: "a", Floor: 5, Cut: 9, Ranges: []RangeDigest{{Low: 5}, {Low: 4}}})},
+		vector{"bad.frame.ranges_too_far", AppendMessage(nil,
+			&Answer{Finer: []RangeDigest{{Low: 1 << 62}, {Low: -1 << 62}}})},
+		vector{"bad.frame.symbol_cut_off", appendKind(nil, kindCells, appendBytes(nil, 4, make([]byte, 9)))},
+		vector{"bad.frame.part_beyond_batch", AppendMessage(nil, &Part{Size: 3, Offset: 2, Data: []byte("ab")})},
 	)
 }
 

@@ -39,12 +39,16 @@ func testRetainAge(s *suite) {
 		if m := s.log.TrimmedTo("t", a.ID()); m != a1.Header.End() {
 			s.Errorf("trimmed to %v", m)
 		}
-		trimmed := map[string]wire.Mark{}
-		s.log.EachTrimmed(func(topic string, who wire.Author, upto wire.Mark) bool {
-			trimmed[topic+who.PeerID().String()] = upto
+		type trim struct {
+			upto   wire.Mark
+			newest wire.Time
+		}
+		trimmed := map[string]trim{}
+		s.log.EachTrimmed(func(topic string, who wire.Author, upto wire.Mark, newest wire.Time) bool {
+			trimmed[topic+who.PeerID().String()] = trim{upto, newest}
 			return true
 		})
-		if len(trimmed) == 0 || trimmed["t"+a.ID().PeerID().String()] != a1.Header.End() {
+		if trimmed["t"+a.ID().PeerID().String()] != (trim{a1.Header.End(), a1.Header.Time}) {
 			s.Errorf("EachTrimmed tells %v", trimmed)
 		}
 		if m := s.log.TrimmedTo("u", a.ID()); m != (wire.Mark{}) {
