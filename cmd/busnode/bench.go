@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -43,7 +43,7 @@ type benchResult struct {
 
 func (r *benchResult) asPromised() bool { return r.Lost == 0 && r.Duplicates == 0 && r.OutOfOrder == 0 }
 
-func (r *benchResult) print(w io.Writer) {
+func (r *benchResult) print(w *bytes.Buffer) {
 	rows := [][]string{
 		{"delivered", humanize.Comma(int64(r.Delivered)) + " of " + humanize.Comma(int64(r.Published))},
 		{"rate", fmt.Sprintf("%s events/s, %.1f MB/s of payload", humanize.Comma(int64(r.EventsPerS)), r.MBPerS)},
@@ -54,7 +54,7 @@ func (r *benchResult) print(w io.Writer) {
 		{"duplicates", fmt.Sprint(r.Duplicates)},
 		{"out of order", fmt.Sprint(r.OutOfOrder)},
 	}
-	_ = printTable(w, []string{"WHAT", "MEASURED"}, rows) // as printStatus
+	_ = printTable(w, []string{"WHAT", "MEASURED"}, rows) // a buffer takes all
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -80,7 +80,7 @@ handed to the subscription; latency from an event's own time.`,
 		}
 		return a.benchLocal(ctx, f)
 	})
-	return group(&cobra.Command{Use: "bench", Short: "Measure"}, local)
+	return group(&cobra.Command{Use: "bench", Short: "Measure"}, local, a.benchReconcileCommand())
 }
 
 const (

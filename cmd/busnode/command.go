@@ -37,7 +37,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 timed out with less than asked, 130 int
 	root.SuggestionsMinimumDistance = 2
 	root.PersistentFlags().StringVar(&a.output, "output", outputText, "text, json or jsonl")
 	root.PersistentFlags().StringVar(&a.config, "config", "", "read settings from this TOML `file`")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(&cobra.Command{Use: "help [command]", Short: "Help about a command", RunE: help})
 	root.AddCommand(
 		a.runCommand(), a.pubCommand(), a.subCommand(),

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -85,7 +85,7 @@ func (a *app) demo(ctx context.Context, nodes, events int) error {
 }
 
 // print writes the closing table.
-func (r *demoResult) print(w io.Writer) {
+func (r *demoResult) print(w *bytes.Buffer) {
 	rows := make([][]string, len(r.Nodes))
 	for i, n := range r.Nodes {
 		rows[i] = []string{
@@ -94,13 +94,13 @@ func (r *demoResult) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintf(w, "\n%s events published\n\n", humanize.Comma(int64(r.Published)))
-	_ = printTable(w, []string{"NODE", "HELD", "MISSING", "DUPLICATES", "OUT OF ORDER"}, rows) // as printStatus
+	_ = printTable(w, []string{"NODE", "HELD", "MISSING", "DUPLICATES", "OUT OF ORDER"}, rows) // a buffer takes all
 	fmt.Fprintln(w)
 	rows = rows[:0]
 	for _, p := range r.Repairs {
 		rows = append(rows, []string{p.What, fmt.Sprintf("%.2f s", p.Seconds)})
 	}
-	_ = printTable(w, []string{"REPAIR", "TIME UNTIL ALL WAS HELD"}, rows) // as printStatus
+	_ = printTable(w, []string{"REPAIR", "TIME UNTIL ALL WAS HELD"}, rows) // a buffer takes all
 	fmt.Fprintf(w, "\ndone in %.1f s\n", r.Seconds)
 }
 

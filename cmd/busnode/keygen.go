@@ -32,14 +32,14 @@ print it, or write it to FILE with mode 0600. FILE must not exist. Nodes whose
 		rand.Read(key) // never fails, says its documentation
 		text := hex.EncodeToString(key)
 		if len(args) == 0 {
-			return a.printResult(map[string]string{"format": keyFormat, "key": text}, func(w io.Writer) {
+			return a.printResult(map[string]string{"format": keyFormat, "key": text}, func(w *bytes.Buffer) {
 				fmt.Fprintf(w, "%s\n%s\n%s\n", keyFormat, keyEncoding, text)
 			})
 		}
 		if err := writeNew(args[0], fmt.Appendf(nil, "%s\n%s\n%s\n", keyFormat, keyEncoding, text)); err != nil {
 			return err
 		}
-		return a.printResult(map[string]string{"file": args[0]}, func(io.Writer) {})
+		return a.printResult(map[string]string{"file": args[0]}, func(*bytes.Buffer) {})
 	})
 }
 

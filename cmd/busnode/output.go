@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,11 +23,14 @@ const (
 
 var resultOutputs = []string{outputText, outputJSON, outputJSONL}
 
-// printResult writes a result: indented as json, on one line as jsonl, else by text.
-func (a *app) printResult(v any, text func(w io.Writer)) error {
+// printResult writes a result: indented as json, on one line as jsonl, else by text,
+// at once: a result that a full disk cut short must not pass for one.
+func (a *app) printResult(v any, text func(w *bytes.Buffer)) error {
 	if a.output == outputText {
-		text(a.stdout)
-		return nil
+		var b bytes.Buffer
+		text(&b)
+		_, err := a.stdout.Write(b.Bytes())
+		return err
 	}
 	return printJSON(a.stdout, v, a.output)
 }

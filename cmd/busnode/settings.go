@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -50,7 +52,7 @@ func (a *app) fromEnvironment(cmd *cobra.Command, given map[string]bool) error {
 			failed = f.Value.Set(text)
 		}
 		if failed != nil {
-			failed = usagef("%s=%s: %v", variable(f.Name), text, failed)
+			failed = usagef("%s=%s: %v", variable(f.Name), text, valueError(f, failed))
 		}
 		given[f.Name] = true
 	})
@@ -121,7 +123,36 @@ func setFromFile(f *pflag.Flag, value any) error {
 	if isList {
 		return fmt.Errorf("one value wanted, not a list")
 	}
-	return f.Value.Set(texts[0])
+	return valueError(f, f.Value.Set(texts[0]))
+}
+
+// flagError tells of a mistake on the command line.
+func flagError(_ *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usagef("--%s %s: %v", e.GetFlag().Name, printable(e.GetValue()), valueError(e.GetFlag(), e.Unwrap()))
+	}
+	return usagef("%v", err)
+}
+
+// valueError says what a flag takes where the parser of its value says what it was doing.
+func valueError(f *pflag.Flag, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, strconv.ErrRange):
+		return errors.New("that is beyond what can be counted")
+	}
+	switch f.Value.Type() {
+	case "int":
+		return errors.New("write a whole number")
+	case "uint64":
+		return errors.New("write a whole number, 0 or more")
+	case "duration":
+		return errors.New("write 300ms or 1h")
+	case "bool":
+		return errors.New("write true or false")
+	}
+	return err
 }
 
 // defaultDataDir is where a node keeps its data without --data.

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -40,11 +40,11 @@ func (a *app) statusCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.printResult(s, func(w io.Writer) { printStatus(w, &s) })
+		return a.printResult(s, func(w *bytes.Buffer) { printStatus(w, &s) })
 	})
 }
 
-func printStatus(w io.Writer, s *api.Status) {
+func printStatus(w *bytes.Buffer, s *api.Status) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name string, value any) { fmt.Fprintf(tw, "%s\t%v\n", name, value) }
 	row("id", s.ID)
@@ -66,7 +66,7 @@ func printStatus(w io.Writer, s *api.Status) {
 			title = ""
 		}
 	}
-	_ = tw.Flush() // a closed output shows in the exit of the one who reads it
+	_ = tw.Flush() // a buffer takes all
 }
 
 func (a *app) peersCommand() *cobra.Command {

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -47,7 +47,7 @@ func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "version", Short: "Print the version"}
 	return a.does(cmd, 0, 0, resultOutputs, func(context.Context, []string) error {
 		v := currentVersion()
-		return a.printResult(v, func(w io.Writer) {
+		return a.printResult(v, func(w *bytes.Buffer) {
 			fmt.Fprintf(w, "busnode %s %s %s/%s", v.Version, v.Go, v.OS, v.Arch)
 			if v.Revision != "" {
 				fmt.Fprintf(w, " %.12s", v.Revision)

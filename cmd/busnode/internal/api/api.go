@@ -119,8 +119,15 @@ func AsError(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	return &Error{Code: codeOf(err), Message: err.Error()}
+	message := err.Error()
+	if errors.Is(err, bus.ErrBacklog) {
+		message = backlogHint // nothing but the user's doing, or another node's, ends it
+	}
+	return &Error{Code: codeOf(err), Message: message}
 }
+
+const backlogHint = "the log is full of events that no other node holds yet: " +
+	"try again when one has them, or raise --retain-bytes"
 
 func codeOf(err error) Code {
 	switch {
