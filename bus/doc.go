@@ -23,9 +23,9 @@
 //     log as durably as [WithSync] says. That another node has it is a question
 //     of its own: [Bus.WaitHeld].
 //   - P2 Everywhere. Every node interested in a topic, now or later, gets every
-//     event that some node still retains and that a chain of nodes interested in,
-//     or forwarding, the topic leads to, whatever was lost, cut or restarted
-//     meanwhile. Late joiners too.
+//     event that some node still retains and that a chain of nodes leads to which
+//     are interested in the topic, or forward it, and whose retention has not
+//     removed it, whatever was lost, cut or restarted meanwhile. Late joiners too.
 //   - P3 Once. A node stores an event once; a [Subscription] sees it once. One
 //     with a [Durable] name sees it at least once across crashes: everything
 //     after the last acknowledged.
