@@ -116,8 +116,28 @@ func (t gapTimer) due(c *Core) {
 		return
 	}
 	a.gapFrom = Never
-	c.releaseGap(a, e.prev.Mark, GapLost)
+	reason := GapLost
+	if a.trimmedByAll(e.prev.Mark) {
+		reason = GapTrimmed
+	}
+	c.releaseGap(a, e.prev.Mark, reason)
 	c.order(a)
+}
+
+// trimmedByAll reports whether all peers that tell what they hold of the author have
+// trimmed it up to upto.
+func (a *author) trimmedByAll(upto wire.Mark) bool {
+	told := false
+	for _, tp := range a.topic.peers {
+		if !tp.common() {
+			continue
+		}
+		if tp.gone[a.key].Compare(upto) < 0 {
+			return false
+		}
+		told = true
+	}
+	return told
 }
 
 // startGap begins the wait before a gap is reported, unless it runs.

@@ -109,37 +109,6 @@ func TestABusyPeerIsAskedAgainSoon(t *testing.T) {
 	n.expect("x", 10, b)
 }
 
-// A joiner behind a node that trimmed for bytes differs from it for good. What
-// differs besides must be found all the same.
-func TestADifferenceBehindATrimmedOneIsRepaired(t *testing.T) {
-	n := newNetwork(t, 55)
-	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
-	var ids []wire.BatchID
-	for range 20 {
-		ids = append(ids, a.publish("x", 1).ID)
-		n.run(10 * time.Millisecond)
-	}
-	a.core.Trim(ids[:10])
-	a.step()
-	n.connect(a, b)
-	n.run(time.Hour)
-	n.expect("x", 10, b)
-	// An event of an older epoch, of which no head tells.
-	z := n.add("z", testConfig())
-	older := z.seal("x", 1, wire.Prev{})
-	z.epoch += 1 << 20
-	z.inject(z.seal("x", 1, wire.Prev{}))
-	n.connect(z, a)
-	n.run(time.Second)
-	a.pending[older.ID] = older
-	a.core.Receive(z.id, &wire.Push{Batch: older, Repair: true})
-	a.step()
-	n.run(time.Minute)
-	if got := b.events("x"); got != 12 {
-		t.Errorf("b reads %d events, want 12; %+v", got, b.core.Stats())
-	}
-}
-
 // Trimming must not walk all that stays for each batch that goes. That would
 // take hundreds of times as long as restoring; a busy machine does not.
 func TestTrimmingTakesTimeInProportion(t *testing.T) {

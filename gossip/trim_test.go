@@ -168,3 +168,23 @@ func TestWhatIsHeldBelowOurOwnMarkIsNotCompared(t *testing.T) {
 	n.connect(a, b)
 	n.quiet("after a restart", a, b)
 }
+
+func TestAJoinerBehindNodesThatTrimmedIsToldSo(t *testing.T) {
+	n, a, b, ids := trimming(t, 66)
+	a.trim(ids["c"][:10]...)
+	b.trim(ids["c"][:15]...)
+	j := n.add("j", testConfig()).interest("x")
+	n.connect(j, a)
+	n.run(time.Minute)
+	var gaps []*Gap
+	for _, r := range j.topics["x"] {
+		if r.gap != nil {
+			gaps = append(gaps, r.gap)
+		}
+	}
+	if len(gaps) != 1 || gaps[0].Reason != GapTrimmed || gaps[0].To.Seq != 10 {
+		t.Errorf("the joiner is told of %+v, want one gap of 10 trimmed events", gaps)
+	}
+	n.connect(j, b)
+	n.quiet("the joiner knows", a, b, j)
+}
