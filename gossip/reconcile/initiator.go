@@ -319,7 +319,7 @@ func (x *Initiator) decode() (Result, error) {
 	switch {
 	case needed(differences) > limit:
 		return x.narrow(r, differences, limit)
-	case received >= 2*needed(differences) || received >= limit || x.flights == flightsMax:
+	case received >= 2*needed(differences)+2*firstMin || received >= limit || x.flights == flightsMax:
 		x.state = waitsForNothing
 		return r, fmt.Errorf("%w: %d symbols, about %d differences", ErrStuck, received, differences)
 	}
