@@ -223,7 +223,14 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	})
 }
 
+// slowServeBytes bounds it where the link turned out slow: a batch that exceeds it leaves
+// in parts, each of which shows that the answer makes progress.
+const slowServeBytes = 64 << 10
+
 func (c *Core) askBytes(p *peer) uint32 {
+	if p.slow {
+		return uint32(min(c.cfg.ServeMaxBytes, slowServeBytes))
+	}
 	if p.info.Limited {
 		return limitedServeBytes
 	}
@@ -252,8 +259,10 @@ func (t wantTimer) due(c *Core) {
 		return
 	}
 	c.stats.WantTimeouts++
+	again := !w.peer.slow // for little at a time, in case its link is slow
+	w.peer.slow = true
 	w.got = 0
-	c.endWant(w, true)
+	c.endWant(w, !again)
 }
 
 func (c *Core) receiveServed(p *peer, m *wire.Served) {

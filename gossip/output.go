@@ -25,6 +25,7 @@ type Send struct {
 	// Offset, on the repair lane: the peer has the batch's bytes up to there. What
 	// follows leaves as [wire.Part]s.
 	Offset uint32
+	Parts  bool // on the repair lane: it leaves in parts, however small it is
 }
 
 // Release puts a batch or a gap into the reading order of its topic.

@@ -42,6 +42,7 @@ type peer struct {
 	empty               int              // WantIDs in a row that brought nothing
 	busy                int              // answers in a row without anything, to be asked again
 	spared              bool             // a want of its that brought nothing was excused, and none brought anything since
+	slow                bool             // a want timed out: it is asked for little at a time
 	starved             bool             // some topic's lack list found no room for a want
 
 	queue     []*author // whose repair waits for room for a want

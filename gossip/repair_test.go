@@ -230,3 +230,47 @@ func TestADifferenceBesideADamagedBodyIsRepaired(t *testing.T) {
 		t.Errorf("b reads %d events, want 2; %+v", got, b.core.Stats())
 	}
 }
+
+// A want that times out may have met a slow link: the next one asks the same peer
+// for little, and is answered in parts, which show that it makes progress.
+func TestAWantThatTimedOutIsFollowedByOneForParts(t *testing.T) {
+	n := newNetwork(t, 58)
+	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
+	n.connect(a, b)
+	n.run(time.Second)
+	var wants []*wire.Want
+	var outstanding *want
+	a.puppet = func(from *node, m wire.Message) {
+		if w, ok := m.(*wire.Want); ok {
+			wants = append(wants, w)
+			outstanding = b.core.peers[a.id].wants[w.ID]
+		}
+	}
+	author := a.signer.Author()
+	a.say(b, &wire.Have{Topic: "x", Heads: []wire.Head{{Author: author, Head: wire.Mark{Epoch: 1, Seq: 5}}}})
+	n.run(b.cfg.WantTimeout + time.Second)
+	if len(wants) != 2 || wants[0].MaxBytes <= slowServeBytes || wants[1].MaxBytes > slowServeBytes {
+		t.Fatalf("asked %+v, want one want and then one for little", wants)
+	}
+	if outstanding == nil || outstanding.done {
+		t.Fatal("the second want is not outstanding")
+	}
+	big := a.seal("x", 9000, wire.Prev{})
+	a.inject(big)
+	for _, c := range []struct {
+		maxBytes uint32
+		parts    bool
+	}{{1 << 20, false}, {slowServeBytes, true}} {
+		a.core.Take()
+		a.core.Receive(b.id, &wire.WantIDs{ID: 9, Topic: "x", IDs: []wire.ShortID{big.ID.Short()}, MaxBytes: c.maxBytes})
+		parts, sent := false, false
+		for _, s := range a.core.Take().Send {
+			if s.Batch == big.ID {
+				parts, sent = s.Parts, true
+			}
+		}
+		if !sent || parts != c.parts {
+			t.Errorf("a want for %d bytes of a batch of %d: sent %v, in parts %v", c.maxBytes, big.Size(), sent, parts)
+		}
+	}
+}

@@ -51,7 +51,8 @@ func (s *answer) add(e *entry) bool {
 	s.p.servedBytes += size
 	s.c.stats.WantsServed++
 	s.c.sendBatch(s.p, Repair, e.id)
-	s.c.out.Send[len(s.c.out.Send)-1].Offset = s.offset(e)
+	send := &s.c.out.Send[len(s.c.out.Send)-1]
+	send.Offset, send.Parts = s.offset(e), size > s.limit && s.limit <= slowServeBytes
 	return true
 }
 

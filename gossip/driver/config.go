@@ -35,10 +35,12 @@ const (
 	repairMaxBytes = 8 << 20   // and on the repair lane
 	controlMax     = 4 << 20   // bytes of control messages waiting in one outbox; then the peer is dropped
 	frameBytes     = 256 << 10 // what is gathered into one frame
-	// A batch above the first leaves the repair lane in parts of at most wire.PartMaxBytes.
-	// A limited link has an allowance (128 KiB where a relay does not say more), and is
-	// cut when it is used up: what it carried until then shall not be lost.
-	partsAboveBytes        = 64 << 10
+	// A batch above the first leaves the repair lane in parts of at most wire.PartMaxBytes:
+	// what an author coalesces stays whole, for on a fast link parts cost an eighth of
+	// the throughput. On a slow one the peer asks for parts. A limited link has an
+	// allowance (128 KiB where a relay does not say more), and is cut when it is used up:
+	// what it carried until then shall not be lost.
+	partsAboveBytes        = 320 << 10
 	limitedPartsAboveBytes = 16 << 10
 	limitedPartBytes       = 8 << 10 // of a batch in one part over a limited link
 

@@ -50,6 +50,7 @@ type parcel struct {
 	control []byte
 	id      wire.BatchID
 	offset  int         // of the batch's first byte that is sent; above 0: in parts
+	parts   bool        // however small it is
 	batch   *wire.Batch // nil: to be read from the log
 	size    int
 }
@@ -115,8 +116,8 @@ func (o *outbox) pushControl(b []byte) {
 
 // putBatch queues a push of a batch, or of its bytes from offset on. It returns
 // false when there is no room for it.
-func (o *outbox) putBatch(id wire.BatchID, offset uint32) bool {
-	p := parcel{id: id, offset: int(offset), batch: o.d.recent.get(id), size: unknownSize}
+func (o *outbox) putBatch(id wire.BatchID, offset uint32, parts bool) bool {
+	p := parcel{id: id, offset: int(offset), parts: parts, batch: o.d.recent.get(id), size: unknownSize}
 	if p.batch != nil {
 		p.size = p.batch.Size()
 		if p.offset < p.size {
@@ -223,7 +224,7 @@ func (d *Driver) send(out []gossip.Send) bool {
 			}
 			continue
 		}
-		if o.putBatch(s.Batch, s.Offset) {
+		if o.putBatch(s.Batch, s.Offset, s.Parts) {
 			continue
 		}
 		if dropped == nil {

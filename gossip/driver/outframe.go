@@ -39,7 +39,7 @@ func (f *outFrame) add(p *parcel) {
 	if !ok {
 		return
 	}
-	if p.offset > 0 || len(raw) > f.box.wholeMax {
+	if p.offset > 0 || p.parts || len(raw) > f.box.wholeMax {
 		f.addParts(p, raw)
 		return
 	}

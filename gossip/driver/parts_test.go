@@ -174,16 +174,16 @@ func TestOutboxGathersFramesInOrder(t *testing.T) {
 			}
 			b := sealTest(t, i, i*37%4000)
 			d.recent.put(b)
-			if !o.putBatch(b.ID, 0) {
+			if !o.putBatch(b.ID, 0, false) {
 				t.Fatal("no room for a push")
 			}
 			want = append(want, fmt.Sprint("push ", i))
 		}
 		large := 0
-		for i, size := range []int{70_000, 80_000, 3 << 20} {
+		for i, size := range []int{70_000, 330_000, 3 << 20} {
 			b := sealTest(t, 301+i, size)
 			d.recent.put(b)
-			o.putBatch(b.ID, 0)
+			o.putBatch(b.ID, 0, size < partsAboveBytes) // the first because the peer asks for parts
 			o.putMessage(&wire.Served{ID: uint32(301 + i)})
 			want = append(want, fmt.Sprint("parts of ", b.ID, b.Size()), fmt.Sprint("served ", 301+i))
 			large += b.Size()
@@ -236,7 +236,7 @@ func TestOutboxIsBounded(t *testing.T) {
 		b := sealTest(t, 1, 100_000)
 		d.recent.put(b)
 		n := 0
-		for o.putBatch(b.ID, 0) {
+		for o.putBatch(b.ID, 0, false) {
 			n++
 		}
 		if n != newsMaxBytes/b.Size() {
@@ -268,7 +268,7 @@ func TestOutboxReportsWhatTheCarrierRefused(t *testing.T) {
 		d, o := testOutbox(c, carrier.News)
 		b := sealTest(t, 1, 100)
 		d.recent.put(b)
-		o.putBatch(b.ID, 0)
+		o.putBatch(b.ID, 0, false)
 		go o.run()
 		synctest.Wait()
 		r := d.reports.take()

@@ -382,7 +382,7 @@ func TestOutboxSendsFromTheOffset(t *testing.T) {
 			c := &recordingCarrier{mtu: wire.FrameMaxBytes, frames: make(chan []byte, 1000)}
 			d, o := testOutbox(c, carrier.Repair)
 			d.recent.put(b)
-			o.putBatch(b.ID, offset)
+			o.putBatch(b.ID, offset, false)
 			go o.run()
 			synctest.Wait()
 			o.cancel(errLinkGone)
@@ -411,7 +411,7 @@ func TestOutboxStopsAfterAPartThatFails(t *testing.T) {
 		d, o := testOutbox(c, carrier.Repair)
 		b := sealTest(t, 1, 1<<20)
 		d.recent.put(b)
-		o.putBatch(b.ID, 0)
+		o.putBatch(b.ID, 0, false)
 		go o.run()
 		synctest.Wait()
 		r := d.reports.take()
