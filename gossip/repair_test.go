@@ -215,16 +215,7 @@ func TestADifferenceBesideADamagedBodyIsRepaired(t *testing.T) {
 	if s := b.core.Stats(); s.Heartbeats == 0 || s.HeartbeatsStale > 0 {
 		t.Errorf("%d of %d heartbeats differ", s.HeartbeatsStale, s.Heartbeats)
 	}
-	// An event of an older epoch, of which no head tells.
-	z := n.add("z", testConfig())
-	older := z.seal("x", 1, wire.Prev{})
-	z.epoch += 1 << 20
-	z.inject(z.seal("x", 1, wire.Prev{}))
-	n.connect(z, a)
-	n.run(time.Second)
-	a.pending[older.ID] = older
-	a.core.Receive(z.id, &wire.Push{Batch: older, Repair: true})
-	a.step()
+	a.getsWhatNoHeadTells()
 	n.run(time.Minute)
 	if got := b.events("x"); got != 2 {
 		t.Errorf("b reads %d events, want 2; %+v", got, b.core.Stats())

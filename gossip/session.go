@@ -25,11 +25,10 @@ const (
 	resolvesMax = reconcile.SymbolsMax/wire.ShortIDsMax + 16
 )
 
-// How often a session was begun anew because its symbols did not decode.
-const (
-	freshKey  = 1 // two nonces more: whatever was made to fit the first key does not fit these
-	plainList = 2 // without symbols
-)
+// plainList is how often a session is begun anew because its symbols did not
+// decode until it does without them. Before that it gets another key: whatever was
+// made to fit the first one does not fit that.
+const plainList = 2
 
 // session is an exchange on one topic that this node began.
 type session struct {

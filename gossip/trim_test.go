@@ -104,21 +104,27 @@ func TestWhatComesBelowAPeersMarkIsNotOfferedToIt(t *testing.T) {
 	n.quiet("the joiner holds what one has trimmed", a, b, j)
 }
 
+// getsWhatNoHeadTells lets the node have two events of a new author: one, and one of
+// an older epoch, of which no head tells.
+func (x *node) getsWhatNoHeadTells() {
+	n := x.net
+	z := n.add("z", testConfig())
+	older := z.seal("x", 1, wire.Prev{})
+	z.epoch += 1 << 20
+	z.inject(z.seal("x", 1, wire.Prev{}))
+	n.connect(z, x)
+	n.run(time.Second)
+	x.pending[older.ID] = older
+	x.core.Receive(z.id, &wire.Push{Batch: older, Repair: true})
+	x.step()
+}
+
 // A real difference beside what was trimmed is found and repaired.
 func TestADifferenceBesideWhatWasTrimmedIsRepaired(t *testing.T) {
 	n, a, b, ids := trimming(t, 63)
 	a.trim(ids["a"][:10]...)
 	n.quiet("one trimmed", a, b)
-	// An event of an older epoch, of which no head tells.
-	z := n.add("z", testConfig())
-	older := z.seal("x", 1, wire.Prev{})
-	z.epoch += 1 << 20
-	z.inject(z.seal("x", 1, wire.Prev{}))
-	n.connect(z, a)
-	n.run(time.Second)
-	a.pending[older.ID] = older
-	a.core.Receive(z.id, &wire.Push{Batch: older, Repair: true})
-	a.step()
+	a.getsWhatNoHeadTells()
 	n.run(20 * time.Second)
 	if got := b.events("x"); got != 62 {
 		t.Errorf("b reads %d events, want 62; %+v", got, b.core.Stats())
