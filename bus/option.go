@@ -229,8 +229,9 @@ func (r Retention) limits() eventlog.Limits {
 	return eventlog.Limits{Age: r.Age, Bytes: r.Bytes, TopicBytes: r.TopicBytes, AuthorBytes: r.AuthorBytes}
 }
 
-// WithGossip sets how events are spread and repaired; the default is
-// [gossip.DefaultConfig].
+// WithGossip sets how events are spread and repaired, and how peers are found:
+// with NoPeerExchange none is told of others, nor listened to about them. The
+// default is [gossip.DefaultConfig].
 func WithGossip(c gossip.Config) Option {
 	return func(o *options) error {
 		o.gossip = c

@@ -24,7 +24,7 @@ func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
 	c.excited()
 	c.hold(e)
 	c.list(t)
-	c.strategy.spread(e)
+	t.strategy.spread(e)
 }
 
 func (c *Core) newEntry(a *author, id wire.BatchID, h *wire.Header) *entry {
@@ -99,8 +99,8 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	if m.Repair {
 		c.stats.Repaired++
 	} else {
-		c.strategy.brought(a, p)
-		c.came(h.Time)
+		a.topic.strategy.brought(e, p)
+		c.came(a.topic, h.Time)
 	}
 	c.excited()
 	c.out.Persist = append(c.out.Persist, id)
@@ -112,9 +112,10 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 		return
 	}
 	a.insert(e)
-	l := c.linkTo(a, p)
-	if !m.Repair && e.prev.Mark.Compare(l.head) <= 0 {
-		c.raiseHead(a, l, e.end()) // who pushes it holds it
+	if m.Repair {
+		c.linkTo(a, p) // it is no news that the author has a tree here
+	} else {
+		c.holdsToo(e, p)
 	}
 	if e.end().Compare(a.released) <= 0 {
 		c.release(a, e, true)
@@ -134,13 +135,8 @@ func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
 		return
 	}
 	c.stats.Duplicate++
-	l := c.linkTo(e.author, p)
-	if e.prev.Mark.Compare(l.head) <= 0 {
-		c.raiseHead(e.author, l, e.end())
-	}
-	if e.from != p {
-		c.strategy.duplicate(e.author, p)
-	}
+	c.holdsToo(e, p)
+	e.author.topic.strategy.duplicate(e, p)
 }
 
 // deferBatch notes that the peer has a batch dated too far ahead, to ask for it
@@ -158,6 +154,9 @@ func (c *Core) refuse(p *peer, m *wire.Push, r wire.Reason, counter *uint64) {
 	h := &m.Batch.Header
 	c.out.Discard = append(c.out.Discard, m.Batch.ID)
 	c.send(p, News, &wire.Refuse{Topic: h.Topic, Author: h.Author, Mark: h.End(), Reason: r})
+	if t := c.topics[h.Topic]; t != nil && !m.Repair {
+		t.strategy.refused(m.Batch.ID, p)
+	}
 }
 
 // Stored tells that batches of Persist are in the log. They are spread now.
@@ -178,7 +177,7 @@ func (c *Core) Stored(ids []wire.BatchID) {
 		}
 		e.state = held
 		c.hold(e)
-		c.strategy.spread(e)
+		e.author.topic.strategy.spread(e)
 		e.from = nil // let a peer that is gone be freed
 	}
 }
@@ -269,7 +268,10 @@ func (c *Core) Writable(ok bool) {
 	}
 	authors := c.unordered
 	c.unordered = nil
-	for _, a := range authors {
+	for i, a := range authors {
+		if len(a.barred) > 0 && !slices.Contains(authors[:i], a) {
+			c.repeatVerdicts(a)
+		}
 		for _, e := range a.batches {
 			if !e.released && e.end().Compare(a.released) <= 0 {
 				c.release(a, e, true)
@@ -288,5 +290,15 @@ func (c *Core) Writable(ok bool) {
 	}
 	for _, p := range c.peerList {
 		p.forgive() // exchanges brought nothing while nothing could be taken
+	}
+}
+
+// repeatVerdicts tells the log again what is barred of an author's: with a batch that
+// it refused it may have refused the verdicts that came with that.
+func (c *Core) repeatVerdicts(a *author) {
+	for _, e := range a.barred {
+		if e.state == held {
+			c.out.Verdicts = append(c.out.Verdicts, Verdict{e.id, e.verdict})
+		}
 	}
 }

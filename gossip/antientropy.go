@@ -150,7 +150,7 @@ func (p *peer) nearness() nearness {
 }
 
 // repeatEvery is how often a node that only publishes on a topic tells its head
-// again to those who do not acknowledge it: its set is not compared, for one
+// again to all readers who do not acknowledge it: its set is not compared, for one
 // author's head says all.
 const repeatEvery = 5 * time.Second
 
@@ -161,19 +161,23 @@ func (c *Core) repeatOwn() {
 	c.repeated = c.now
 	for _, t := range c.topicList {
 		a := t.authors[c.self]
-		if t.interested || a == nil {
+		if t.interested || a == nil || !t.compared {
 			continue
 		}
 		for _, tp := range t.peers {
-			if !tp.neighbour() {
+			if !tp.wants {
 				continue
 			}
-			if l := c.linkTo(a, tp.peer); l.head.Compare(a.held) < 0 {
-				l.told = wire.Mark{}
-				c.touchHead(a)
+			// To those too that are no neighbours: all ours may be behind a cut that a peer outside is not.
+			l := c.linkTo(a, tp.peer)
+			if l.head.Compare(a.held) >= 0 {
+				continue
 			}
+			l.told = wire.Mark{}
+			c.tellHead(a, tp.peer)
 		}
 	}
+	c.endHaves()
 }
 
 // beatSoon schedules a heartbeat outside the turn: after a reconnect, and
@@ -240,8 +244,13 @@ func (l *lateness) most(now Time) time.Duration {
 	return max(l.now, l.before)
 }
 
-// came notes a batch that was pushed to us.
-func (c *Core) came(t wire.Time) {
+// came notes a batch that was pushed to us. A rumor that is mongered may have been
+// repaired on its way, and be told again: if it is dated long ago, that is the reason.
+func (c *Core) came(topic *topic, t wire.Time) {
+	most := lateMax
+	if topic.monger != nil {
+		most = 2 * c.cfg.Settle
+	}
 	l := &c.late
 	if c.now >= l.window.Add(lateWindow) {
 		l.before, l.now = l.now, 0
@@ -250,7 +259,7 @@ func (c *Core) came(t wire.Time) {
 		}
 		l.window = c.now
 	}
-	if d := time.Duration(c.hlc() - t); d <= lateMax {
+	if d := time.Duration(c.hlc() - t); d <= most {
 		l.now = max(l.now, d)
 	}
 }

@@ -32,8 +32,10 @@ type Config struct {
 	HaveDelay time.Duration
 
 	// GraftDelay is how long a node that heard of a batch waits for a neighbour
-	// to push it before it asks. Default 200ms; it should exceed the time in
-	// which a rumor crosses the network. A guess until the simulator says more.
+	// to push it before it asks. Default 300ms; it should exceed the time in
+	// which a rumor crosses the network, and what a lost packet adds. Measured in the
+	// simulator (docs/adr/0021-defaults.md): less repairs what was on its way, more
+	// makes a break in a tree last longer.
 	GraftDelay time.Duration
 
 	// GapTimeout is how long a batch whose predecessor nobody claims waits
@@ -45,7 +47,7 @@ type Config struct {
 	WantTimeout time.Duration
 
 	// HeartbeatInterval is the mean time between two heartbeats of a node, each
-	// to one neighbour. Default 1s.
+	// to one neighbour. Default 1s. A year or more is as good as no anti-entropy.
 	HeartbeatInterval time.Duration
 
 	// Settle is how far behind the slower clock sets are compared, so that
@@ -78,6 +80,29 @@ type Config struct {
 	// 24 bytes of each while it lasts. Default 1,048,576: a tenth of a second of work.
 	WorkMax int
 
+	// Topics sets how rumors spread on some topics: the first whose filter matches
+	// holds. The others have a tree per author, and anti-entropy. Default none.
+	Topics []TopicConfig
+	// PeersMax is the number of connections above which some are ended that serve
+	// nobody's need, and no more are wished for. Default 64.
+	PeersMax int
+
+	// PassiveMax bounds the peers that are known and not up, for each topic.
+	// Default 30, as in HyParView (DSN 2007).
+	PassiveMax int
+
+	// KnownMax bounds the same for all topics together, at least PassiveMax.
+	// Default 1,024. Each takes a record of some 300 bytes, of 2 KiB at most.
+	KnownMax int
+
+	// ShuffleInterval is the mean time between two shuffles of a node while they
+	// bring something new. Default 30s. They come up to 30 times as often while a
+	// topic lacks peers, and an eighth as often when nothing new comes of them.
+	ShuffleInterval time.Duration
+
+	// NoPeerExchange turns shuffles off: none is begun, answered or listened to.
+	NoPeerExchange bool
+
 	// DemeritsMax is how often a peer may break the rules before it is dropped; one
 	// time a minute is forgotten. Default 64.
 	DemeritsMax int
@@ -88,7 +113,7 @@ func DefaultConfig() Config {
 	return Config{
 		Degree:            8,
 		HaveDelay:         30 * time.Millisecond,
-		GraftDelay:        200 * time.Millisecond,
+		GraftDelay:        300 * time.Millisecond,
 		GapTimeout:        10 * time.Second,
 		WantTimeout:       5 * time.Second,
 		HeartbeatInterval: time.Second,
@@ -99,10 +124,17 @@ func DefaultConfig() Config {
 		WantsMax:          6,
 		WorkMax:           1 << 20,
 		DemeritsMax:       64,
+		PeersMax:          64,
+		PassiveMax:        30,
+		KnownMax:          1024,
+		ShuffleInterval:   30 * time.Second,
 	}
 }
 
-const degreeMin = 3
+const (
+	degreeMin       = 3
+	beatIntervalMax = 10 * 365 * 24 * time.Hour // so that no sum of instants overflows
+)
 
 // Validate reports every field that is out of range, joined.
 func (c Config) Validate() error {
@@ -120,6 +152,7 @@ func (c Config) Validate() error {
 		{"WantsMax", c.WantsMax},
 		{"WorkMax", c.WorkMax},
 		{"DemeritsMax", c.DemeritsMax},
+		{"PassiveMax", c.PassiveMax},
 	} {
 		if n.got < 1 {
 			bad(n.name, n.got, ">= 1")
@@ -138,13 +171,26 @@ func (c Config) Validate() error {
 		{"WantTimeout", c.WantTimeout},
 		{"HeartbeatInterval", c.HeartbeatInterval},
 		{"Settle", c.Settle},
+		{"ShuffleInterval", c.ShuffleInterval},
 	} {
 		if d.got <= 0 {
 			bad(d.name, d.got, "> 0")
 		}
 	}
+	if c.PeersMax < c.Degree {
+		bad("PeersMax", c.PeersMax, ">= Degree")
+	}
+	if c.KnownMax < c.PassiveMax {
+		bad("KnownMax", c.KnownMax, ">= PassiveMax")
+	}
 	if c.RetainAge < 0 {
 		bad("RetainAge", c.RetainAge, ">= 0")
+	}
+	if c.HeartbeatInterval > beatIntervalMax {
+		bad("HeartbeatInterval", c.HeartbeatInterval, "<= "+beatIntervalMax.String())
+	}
+	for i, t := range c.Topics {
+		t.validate(fmt.Sprintf("Topics[%d].", i), bad)
 	}
 	if c.Settle <= c.GraftDelay {
 		bad("Settle", c.Settle, "> GraftDelay")

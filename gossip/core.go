@@ -24,7 +24,7 @@ const Never = Time(1<<63 - 1)
 //
 //   - Restore…: what the log holds, each author's batches ascending, and then
 //     [Core.Restored]. Once, before anything else.
-//   - Inputs: Publish, AddInterest, PeerUp, Receive, Stored and the like. They
+//   - Inputs: Publish, AddInterest, PeerUp, Receive, Stored, DialFailed and the like. They
 //     never fail: what a peer gets wrong is counted.
 //   - [Core.Tick] with the present instants, after any number of inputs and at
 //     the latest at [Core.NextDeadline]. Early calls are harmless.
@@ -34,13 +34,14 @@ const Never = Time(1<<63 - 1)
 // The core never asks for the time: Time is the caller's monotonic clock and
 // must not go back, wire.Time its physical one and may.
 type Core struct {
-	cfg      Config // constant after New
-	self     wire.Author
-	selfID   wire.PeerID
-	strategy strategy
+	cfg    Config // constant after New
+	self   wire.Author
+	selfID wire.PeerID
 
 	rngPeers  *rand.Rand // whom to ask or to compare with
 	rngJitter *rand.Rand // when
+	rngRumors *rand.Rand // whom to contact in rumor mongering, and its coin
+	rngView   *rand.Rand // whom to know, to tell of and to wish for
 
 	now  Time
 	wall wire.Time
@@ -56,12 +57,20 @@ type Core struct {
 
 	authors   int // on all topics
 	links     linkMemory
+	view      viewState
 	timers    timerHeap
-	dirty     []*author // whose head word is due; order of becoming so
-	flushAt   Time      // when it is due; Never if dirty is empty
+	dirty     []*author    // whose head word is due; order of becoming so
+	flushAt   Time         // when it is due; Never if dirty is empty
+	acks      []*topicPeer // authors that are told before that
+	ackAt     Time
 	nextBeat  Time
-	calm      int  // beats since anything happened
-	repeated  Time // when own heads were last told again
+	cycling   []*monger // who have something to do in their next cycle
+	cycleAt   Time      // when the first of these begins
+	woken     []*monger // who look at the next Tick whether they have
+	infective int       // rumors of all mongers
+	answering []*peer   // who are being given feedback
+	calm      int       // beats since anything happened
+	repeated  Time      // when own heads were last told again
 	wantID    uint32
 	sessionID uint32
 	trims     uint64 // counts changes of authors' trimmed marks
@@ -90,14 +99,17 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 		cfg: cfg, self: self, selfID: self.PeerID(),
 		rngPeers:  rand.New(rand.NewPCG(seed, 1)),
 		rngJitter: rand.New(rand.NewPCG(seed, 2)),
+		rngRumors: rand.New(rand.NewPCG(seed, 3)),
+		rngView:   rand.New(rand.NewPCG(seed, 26)),
 		now:       now, wall: wall,
 		peers:   map[wire.PeerID]*peer{},
 		topics:  map[string]*topic{},
 		batches: map[wire.ShortID]*entry{},
 		links:   linkMemory{max: cfg.AuthorsMax},
-		flushAt: Never,
+		flushAt: Never, ackAt: Never, cycleAt: Never,
 	}
-	c.strategy = tree{c}
+	c.cfg.Topics = cloneTopics(cfg.Topics)
+	c.view = newViewState(&cfg, now)
 	c.nextBeat = now.Add(c.jitter(cfg.HeartbeatInterval))
 	c.sessionID = c.rngPeers.Uint32() // on a segment others hear what it names
 	c.work = bucket{workNodeFactor * cfg.WorkMax, now}
@@ -128,10 +140,18 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 		c.receiveLink(p, m)
 	case *wire.Have:
 		c.receiveHave(p, m)
+	case *wire.Advance:
+		c.receiveAdvance(p, m)
 	case *wire.Graft:
-		c.strategy.graft(p, m)
+		c.receiveGraft(p, m)
 	case *wire.Prune:
-		c.strategy.prune(p, m)
+		c.receivePrune(p, m)
+	case *wire.Contact:
+		c.receiveContact(p, m)
+	case *wire.Rumors:
+		c.receiveRumors(p, m)
+	case *wire.Feedback:
+		c.receiveFeedback(p, m)
 	case *wire.Want:
 		c.receiveWant(p, m)
 	case *wire.WantIDs:
@@ -158,6 +178,8 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 		c.receiveTrimmed(p, m)
 	case *wire.Refuse:
 		c.receiveRefuse(p, m)
+	case *wire.Shuffle:
+		c.receiveShuffle(p, m)
 	default:
 		c.stats.UnknownMessage++ // of a newer version
 	}
@@ -181,6 +203,7 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 		p.mine = c.rngPeers.Uint64()
 	}
 	p.work = bucket{c.cfg.WorkMax, c.now}
+	c.meetKnown(p)
 	c.excited()
 	c.sayHello(p)
 }
@@ -194,6 +217,8 @@ func (c *Core) PeerDown(id wire.PeerID) {
 	p.down = true
 	delete(c.peers, id)
 	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
+	c.retire(p)
+	c.noteAlone()
 	c.forgetTold(p)
 	c.judgeClock()
 }
@@ -209,6 +234,7 @@ func (c *Core) forgetTold(p *peer) {
 		s.done = true
 	}
 	p.session = sessionState{}
+	p.numbers, p.numbered = numbers{}, nil
 	beat := newBeatState()
 	beat.window, beat.answers, beat.beats = p.beat.window, p.beat.answers, p.beat.beats
 	p.beat = beat
@@ -270,8 +296,8 @@ func (c *Core) demerit(p *peer, reason string) {
 		p.dismissed = true
 		c.stats.Disconnected++
 		c.out.Disconnect = append(c.out.Disconnect, Disconnect{
-			p.id,
-			fmt.Sprintf("%d offences, the last: %s", p.demerits, reason),
+			Peer:   p.id,
+			Reason: fmt.Sprintf("%d offences, the last: %s", p.demerits, reason),
 		})
 	}
 }
@@ -287,17 +313,34 @@ func (c *Core) Tick(now Time, wall wire.Time) {
 		}
 		t.due(c)
 	}
+	if now >= c.cycleAt {
+		c.runCycles()
+	}
+	if len(c.woken) > 0 {
+		c.wakeMongers()
+	}
 	if now >= c.flushAt {
 		c.flushHeads()
+	}
+	if now >= c.ackAt {
+		c.flushAcks()
 	}
 	if now >= c.nextBeat {
 		c.beat()
 		c.nextBeat = now.Add(c.beatInterval())
 	}
+	if now >= c.view.deadline() {
+		c.dueView()
+	}
 }
 
 // NextDeadline returns when Tick must next be called.
-func (c *Core) NextDeadline() Time { return min(c.timers.next(), c.flushAt, c.nextBeat) }
+func (c *Core) NextDeadline() Time {
+	if len(c.woken) > 0 {
+		return c.now
+	}
+	return min(c.timers.next(), c.flushAt, c.ackAt, c.cycleAt, c.nextBeat, c.view.deadline())
+}
 
 // Take returns the pending output and starts a new one. The slices belong to
 // the caller until the next Take.
@@ -308,6 +351,7 @@ func (c *Core) Take() Output {
 		p.served, p.servedBytes = 0, 0
 	}
 	c.served = c.served[:0]
+	c.endFeedback()
 	return out
 }
 
@@ -315,7 +359,7 @@ func (c *Core) Take() Output {
 func (c *Core) Stats() Stats {
 	s := c.stats
 	s.Topics, s.Peers, s.Batches = len(c.topicList), len(c.peerList), len(c.batches)
-	s.Authors = c.authors
+	s.Authors, s.RumorsInfective, s.Passive = c.authors, c.infective, len(c.view.list)
 	for _, t := range c.topicList {
 		if t.interested && t.neighbours() < 2 {
 			s.TopicsThin++

@@ -30,6 +30,7 @@ type want struct {
 	progress Time        // when the last one came
 	excused  bool        // what came was of no use through no fault of the peer's
 	done     bool
+	hole     bool // for what was given up: if the author has it no more, that is no fault
 }
 
 const (
@@ -106,6 +107,13 @@ func (c *Core) fetch(a *author) {
 	after, upto, ok := a.missing()
 	if !ok || !a.wanted(c) || a.fetch.want != nil {
 		a.fetch.deferred = Never
+		if !ok && a.wanted(c) && a.fetch.want == nil {
+			c.fetchHole(a)
+		}
+		return
+	}
+	if !a.topic.compared {
+		c.startGap(a) // what rumors missed stays missed
 		return
 	}
 	if c.unwritable {
@@ -215,7 +223,7 @@ func (c *Core) askRange(a *author, p *peer, after, upto wire.Mark) {
 	w.author, w.weight = a, wantWeight(after, upto)
 	a.topic.fetching++
 	a.fetch.want, a.fetch.deferred, a.gapFrom = w, Never, Never
-	c.strategy.missed(a, p)
+	a.topic.strategy.missed(a, p)
 	c.send(p, Repair, &wire.Want{
 		ID: w.id, Topic: a.topic.name, Author: a.key, After: after, Upto: upto,
 		MaxBytes: c.askBytes(p) / wholeWant * uint32(w.weight),
@@ -301,6 +309,11 @@ func (c *Core) endWant(w *want, whole bool) {
 		switch {
 		case w.got > 0:
 			c.fetch(a)
+		case whole && w.hole:
+			if l := a.linkOf(p); l != nil {
+				l.refilled++
+			}
+			c.fetchSoon(a, c.cfg.WantTimeout)
 		case whole:
 			c.strike(a, p)
 			c.fetch(a)
@@ -410,7 +423,7 @@ func (c *Core) repairPending(a *author) bool {
 		return true
 	}
 	e := a.waiting()
-	if e == nil {
+	if e == nil || !a.topic.compared {
 		return false
 	}
 	for i := range a.links {

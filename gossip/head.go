@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/busnode/busnode/gossip/reconcile"
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -38,14 +39,15 @@ func (c *Core) advanceHeld(a *author) {
 
 // touchHead makes the author's head be told with the next flush.
 func (c *Core) touchHead(a *author) {
-	if a.dirty {
+	if a.topic.monger != nil && !c.tellsAuthor(a) {
 		return
 	}
-	a.dirty = true
-	c.dirty = append(c.dirty, a)
-	if c.flushAt == Never {
-		c.flushAt = c.now.Add(c.cfg.HaveDelay)
+	if !a.dirty {
+		a.dirty = true
+		c.dirty = append(c.dirty, a)
 	}
+	c.flushAt = min(c.flushAt, c.now.Add(c.wordDelay(a)))
+	c.ackSoon(a)
 }
 
 // hearsayFactor bounds, as a multiple of AuthorsMax, the authors that peers can
@@ -57,6 +59,7 @@ const hearsayFactor = 4
 func (c *Core) flushHeads() {
 	authors := c.dirty
 	c.dirty, c.flushAt = nil, Never
+	c.acks, c.ackAt = nil, Never
 	// Authors of one topic together, so that they share messages; stable, so
 	// that a run repeats.
 	slices.SortStableFunc(authors, func(x, y *author) int {
@@ -71,7 +74,7 @@ func (c *Core) flushHeads() {
 	for _, a := range authors {
 		a.dirty = false
 		for _, tp := range a.topic.peers {
-			if tp.neighbour() || tp.holds && tp.peer.hasAuthor && tp.peer.author == a.key {
+			if c.isTold(tp, a) {
 				c.tellHead(a, tp.peer)
 			}
 		}
@@ -79,26 +82,63 @@ func (c *Core) flushHeads() {
 	c.endHaves()
 }
 
+// isAuthor reports whether the peer is the author, and holds the topic.
+func (tp *topicPeer) isAuthor(a *author) bool {
+	return tp.holds && tp.peer.hasAuthor && tp.peer.author == a.key
+}
+
+// tellsAuthor reports whether the author is told its head on a topic that is
+// mongered: rumors are no lazy word, and an author wants to know who holds what.
+func (c *Core) tellsAuthor(a *author) bool {
+	return a.topic.compared && a.key != c.self &&
+		slices.ContainsFunc(a.topic.peers, func(tp *topicPeer) bool { return tp.isAuthor(a) })
+}
+
 // tellHead adds the author's head to the message that is being gathered for the
-// peer, unless the peer knows it. endHaves ends the gathering.
+// peer, unless the peer was told. What it told us itself is news to it only if it
+// is the author, who wants to know who holds what. endHaves ends the gathering.
 func (c *Core) tellHead(a *author, p *peer) {
 	l := c.linkTo(a, p)
 	if a.held == (wire.Mark{}) || l.told.Compare(a.held) >= 0 {
 		return
 	}
+	if l.head.Compare(a.held) >= 0 && (!p.hasAuthor || p.author != a.key) && !p.info.Segment {
+		return
+	}
 	l.told = a.held
+	if !p.info.Segment {
+		if p.numbers.stands(a, l.number) {
+			c.tellAdvance(p, wire.AdvancedHead{Number: l.number.n, Seq: a.held.Seq})
+			return
+		}
+		taken := false
+		if l.number, taken = p.numbers.give(a, l.number); taken {
+			p.have = nil // what is told under the number so far goes before
+		}
+	}
 	m := p.have
 	if m == nil || m.Topic != a.topic.name || len(m.Heads) == headsPerMessage {
 		m = &wire.Have{Topic: a.topic.name}
 		p.have = m
 		c.send(p, News, m)
 	}
-	m.Heads = append(m.Heads, wire.Head{Author: a.key, Base: a.base, Head: a.held})
+	m.Heads = append(m.Heads, wire.Head{Author: a.key, Base: a.base, Head: a.held, Number: l.number.n})
+}
+
+// tellAdvance adds a head to the other message that is being gathered.
+func (c *Core) tellAdvance(p *peer, h wire.AdvancedHead) {
+	m := p.advance
+	if m == nil || len(m.Heads) == wire.EntriesMax {
+		m = &wire.Advance{}
+		p.advance = m
+		c.send(p, News, m)
+	}
+	m.Heads = append(m.Heads, h)
 }
 
 func (c *Core) endHaves() {
 	for _, p := range c.peerList {
-		p.have = nil
+		p.have, p.advance = nil, nil
 	}
 }
 
@@ -107,11 +147,15 @@ func (c *Core) endHaves() {
 // concern it.
 func (c *Core) greet(tp *topicPeer) {
 	t, p := tp.topic, tp.peer
-	defer func() { p.have = nil }()
+	defer func() { p.have, p.advance = nil, nil }()
+	c.shuffleSoon(tp)
 	for _, it := range t.lack.lost {
 		tp.askFor(it) // here is somebody new to ask for damaged bodies
 	}
 	c.pumpLack(t)
+	if !t.compared {
+		return
+	}
 	if !tp.wants {
 		if a := t.authors[p.author]; a != nil && p.hasAuthor {
 			c.tellHead(a, p)
@@ -138,11 +182,12 @@ func (c *Core) greet(tp *topicPeer) {
 func (c *Core) receiveHave(p *peer, m *wire.Have) {
 	t := c.topics[m.Topic]
 	if t == nil {
+		p.noteNumbers(reconcile.TopicHash(m.Topic), m.Heads)
 		c.stats.Unsolicited++
 		return
 	}
-	tp := t.topicPeerOf(p)
-	if tp == nil {
+	p.noteNumbers(t.hash, m.Heads)
+	if t.topicPeerOf(p) == nil {
 		c.stats.Unsolicited++
 		return
 	}
@@ -179,12 +224,26 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 	if l.suspended && l.head.Compare(a.held) >= 0 {
 		l.suspended = false
 	}
-	if a.wanted(c) && l.claim().Compare(a.released) > 0 {
+	if a.topic.compared && a.wanted(c) && l.claim().Compare(a.released) > 0 {
 		wait := c.patience(a, l)
-		if greeting {
+		if greeting && t.monger == nil {
 			wait = 0 // what it held before we met is no rumor on its way
 		}
 		c.fetchSoon(a, wait)
+	} else if its && t.interested && l.refilled < refillsMax {
+		c.fetchSoon(a, 0)
+	}
+}
+
+// holdsToo notes that the peer, which pushed the batch or knows it, holds it: and
+// all before it, if it is known to hold what comes right before.
+func (c *Core) holdsToo(e *entry, p *peer) {
+	a := e.author
+	if !a.topic.compared && a.key != c.self {
+		return // nobody asks who holds it
+	}
+	if l := c.linkTo(a, p); e.prev.Mark.Compare(l.head) <= 0 {
+		c.raiseHead(a, l, e.end())
 	}
 }
 
@@ -207,10 +266,24 @@ func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
 // ends of a link agree on whether it is lazy but for messages on their way.)
 // And where nobody else would push, there is nothing to wait for.
 func (c *Core) patience(a *author, l *link) time.Duration {
+	if a.topic.monger != nil {
+		return c.gapPatience(a.topic)
+	}
 	if l.parent || !l.dry() && !l.lazy || a.topic.neighbours() <= 1 || a.parent() == nil {
 		return 0
 	}
 	return c.cfg.GraftDelay
+}
+
+// gapPatience returns how long to wait for a batch that others turn out to be
+// missing before it is asked for. A tree brings an author's batches in order. Rumors
+// come as chance has it, so nobody is asked while they may be on their way;
+// and where nobody is to be asked at all, the wait for the gap's report begins.
+func (c *Core) gapPatience(t *topic) time.Duration {
+	if t.monger == nil || !t.compared {
+		return 0
+	}
+	return c.cfg.Settle
 }
 
 // HeldBy returns how many other nodes are known to hold the author's events of

@@ -64,6 +64,7 @@ func (c *Core) AddInterest(filter string) {
 			c.notice(Notice{Kind: NoticeTopic, Topic: t.name})
 			c.tellTopic(t)
 			c.chooseNeighbours(t)
+			c.seekPeers(t)
 			for _, a := range t.authorList { // what waited when the interest went away
 				c.order(a)
 				c.fetchSoon(a, 0)
@@ -87,6 +88,7 @@ func (c *Core) RemoveInterest(filter string) {
 	for _, p := range c.peerList {
 		c.send(p, News, &wire.Interest{Remove: []string{filter}})
 	}
+	var idle []*topic
 	for _, t := range c.topicList {
 		if t.interested && !c.interests.match(t.name) {
 			t.interested = false
@@ -96,7 +98,14 @@ func (c *Core) RemoveInterest(filter string) {
 			}
 			c.tellTopic(t)
 			c.chooseNeighbours(t)
+			if len(t.passive) > 0 && c.degree(t) == 0 {
+				c.forgetPassive(t)
+				idle = append(idle, t)
+			}
 		}
+	}
+	for _, t := range idle {
+		c.forgetTopic(t)
 	}
 }
 
@@ -176,6 +185,7 @@ func (c *Core) reviewWants(p *peer, removed []string) {
 		tp.wants, tp.told, tp.linkOut, tp.linkIn = false, false, false, false
 		if tp.holds {
 			c.chooseNeighbours(tp.topic)
+			c.lackPeer(tp.topic)
 			return false
 		}
 		c.leaveTopic(tp)
@@ -242,6 +252,9 @@ func (c *Core) receiveTopics(p *peer, m *wire.Topics) {
 		tp.holds, tp.scope = true, e.Scope
 		c.list(t)
 		if fresh {
+			if !tp.wants {
+				c.chooseNeighbours(t)
+			}
 			c.greet(tp)
 		}
 	}

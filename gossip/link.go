@@ -16,10 +16,13 @@ type link struct {
 	pruned    bool // we asked it to be lazy
 	young     bool // it was lazy from the beginning, at both ends, and no Graft came between
 	suspended bool // a push to it was dropped: it must ask before we push again
+	waiting   Time // if suspended: since when it did not ask
 
 	base, head wire.Mark // the peer says it holds what comes after base, up to head
 	beyond     wire.Mark // of our own events: it says it holds some that we do not know of
 	told       wire.Mark // the head that we told it last
+	refilled   int       // the author itself: how often it was asked in vain for what was given up here
+	number     number    // under which we tell it
 	struck     Time      // until then it is not asked: it did not serve what it claims
 	strikes    int       // how often in a row
 }
@@ -69,24 +72,29 @@ func (c *Core) youngLink(a *author, p *peer) *link {
 	its := p.hasAuthor && p.author == a.key
 	if l.young = a.key != c.self && !its && !p.info.Segment; l.young {
 		l.lazy = true
+		a.urgent = c.now.Add(calmWait)
 	}
 	return l
 }
 
 // linkTo returns the author's link to the peer, made if need be. The pointer
-// is valid until the next call for the same author.
+// is valid until the next call for the same author. A link is remembered for as long as
+// the peer has to do with the topic: whoever has not, or has no more, gets one
+// that nobody keeps, for nothing would end it.
 func (c *Core) linkTo(a *author, p *peer) *link {
 	if l := a.linkOf(p); l != nil {
 		c.links.touch(a)
 		return l
 	}
 	l := link{peer: p}
+	tp := a.topic.topicPeerOf(p)
+	if tp == nil {
+		return &l
+	}
 	if a.key != c.self {
 		// An author that is not remembered starts from the topic's newest flag;
 		// our own first batch floods.
-		if tp := a.topic.topicPeerOf(p); tp != nil {
-			l.lazy = tp.lazy
-		}
+		l.lazy = tp.lazy
 	}
 	a.links = append(a.links, l)
 	if forgotten := c.links.remember(a); forgotten {
@@ -106,6 +114,9 @@ func (a *author) setLazy(l *link, lazy bool) {
 // forgetClaims removes the peer from all authors' links.
 func (t *topic) forgetClaims(p *peer) {
 	for _, a := range t.authorList {
+		if l := a.linkOf(p); l != nil && l.parent {
+			a.unsettle()
+		}
 		a.links = slices.DeleteFunc(a.links, func(l link) bool { return l.peer == p })
 	}
 }

@@ -32,6 +32,10 @@ type network struct {
 	trace      uint64         // hash of all that was sent
 	sent       map[string]int // messages, by type; pushes are not in it
 	batches    int            // batches sent
+
+	wall     map[*node]bool                   // the nodes on one side of a cut; nil: there is none
+	exchange bool                             // nodes have records, and are dialled and disconnected
+	tap      func(x, y *node, m wire.Message) // hears of each message; nil: nobody asks
 }
 
 type event struct {
@@ -111,7 +115,7 @@ func (n *network) addSigner(name string, cfg Config, s wire.Signer) *node {
 		net: n, name: name, cfg: cfg, signer: s, id: s.Author().PeerID(),
 		links: map[*node]int{}, pipes: map[*node]*pipe{},
 		log: map[wire.BatchID]*logged{}, topics: map[string][]record{}, trimmed: map[wire.BatchID]*wire.Header{},
-		sentBytes: map[string]int{},
+		sentBytes: map[string]int{}, banned: map[*node]bool{},
 	}
 	n.nodes = append(n.nodes, x)
 	n.byID[x.id] = append(n.byID[x.id], x)
@@ -145,7 +149,7 @@ func (n *network) run(d time.Duration) {
 }
 
 func (n *network) connect(x, y *node) {
-	if x.links[y] != 0 || x.dead || y.dead || x == y {
+	if x.links[y] != 0 || x.dead || y.dead || x == y || n.wall[x] != n.wall[y] {
 		return
 	}
 	x.gens++
@@ -174,6 +178,42 @@ func (n *network) connectAll(nodes ...*node) {
 		for _, y := range nodes[:i] {
 			n.connect(x, y)
 		}
+	}
+}
+
+// recordOf returns what stands for the node's signed peer record.
+func recordOf(id wire.PeerID) wire.Record {
+	return wire.Record{Peer: id, Signed: []byte("signed by " + id)}
+}
+
+// dial connects the two as a carrier does that was asked to: x learns of what
+// became of it later.
+func (n *network) dial(x *node, r wire.Record) {
+	core := x.core
+	n.at(3*n.latency, func() {
+		for _, y := range n.byID[r.Peer] {
+			if !y.dead && !y.banned[x] && !x.dead && x.core == core && n.wall[x] == n.wall[y] {
+				x.dialled++
+				n.connect(x, y)
+				return
+			}
+		}
+		n.at(time.Second, func() {
+			if x.core == core && !x.dead {
+				x.core.DialFailed(r.Peer)
+				x.step()
+			}
+		})
+	})
+}
+
+// disconnect drops the peer as a carrier does: one that broke the rules stays away.
+func (n *network) disconnect(x *node, d Disconnect) {
+	for _, y := range n.byID[d.Peer] {
+		if !d.Surplus {
+			x.banned[y] = true
+		}
+		n.cut(x, y)
 	}
 }
 

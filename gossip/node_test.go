@@ -41,6 +41,9 @@ type node struct {
 	wake    Time
 
 	trimmed   map[wire.BatchID]*wire.Header // that the log held once
+	dialled   int                           // peers, with success
+	peersMost int                           // ever at once
+	banned    map[*node]bool                // dropped for breaking the rules
 	received  int                           // batches, whatever became of them
 	sentBytes map[string]int                // of messages, by type
 	onRead    func(*wire.Header)            // called when a batch of another is released; nil: nobody asks
@@ -98,6 +101,9 @@ func (x *node) start() {
 	x.epoch = wire.Epoch(uint64(x.wall())/1e6<<16 | x.net.rng.Uint64()&0xffff)
 	x.epoch = max(x.epoch, core.NewestEpoch()+1)
 	core.SetEpoch(x.epoch)
+	if x.net.exchange {
+		core.SetRecord(recordOf(x.id).Signed)
+	}
 	x.step()
 }
 
@@ -141,8 +147,13 @@ func (x *node) step() {
 		delete(x.pending, id)
 	}
 	x.notices = append(x.notices, out.Notices...)
-	if out.Disconnect != nil {
-		n.t.Logf("%s disconnects: %v", x.name, out.Disconnect)
+	for _, d := range out.Disconnect {
+		if !d.Surplus {
+			n.t.Logf("%s disconnects: %v", x.name, d)
+		}
+	}
+	if n.exchange {
+		x.meet(&out)
 	}
 	if d := x.core.NextDeadline(); x.wake <= n.now || d < x.wake {
 		x.wake = d
@@ -153,6 +164,17 @@ func (x *node) step() {
 				x.step()
 			}
 		})
+	}
+}
+
+// meet connects and disconnects as the core wishes.
+func (x *node) meet(out *Output) {
+	x.peersMost = max(x.peersMost, x.core.Stats().Peers)
+	for _, r := range out.Dial {
+		x.net.dial(x, r)
+	}
+	for _, d := range out.Disconnect {
+		x.net.at(0, func() { x.net.disconnect(x, d) })
 	}
 }
 
@@ -233,6 +255,9 @@ func (x *node) deliver(s Send) {
 	}
 	var frame []byte
 	if s.Msg != nil {
+		if n.tap != nil {
+			n.tap(x, y, s.Msg)
+		}
 		frame = wire.AppendMessage(nil, s.Msg)
 		kind := reflect.TypeOf(s.Msg).String()
 		n.sent[kind]++
@@ -294,9 +319,19 @@ func (x *node) receive(from *node, frame []byte) {
 				x.pending[push.Batch.ID] = push.Batch
 			}
 		}
+		if s, ok := m.(*wire.Shuffle); ok && !authentic(s) {
+			x.core.Misbehaved(from.id, "false records") // as the driver does
+			continue
+		}
 		x.core.Receive(from.id, m)
 	}
 	x.step()
+}
+
+func authentic(m *wire.Shuffle) bool {
+	return !slices.ContainsFunc(m.Records, func(r wire.Record) bool {
+		return string(r.Signed) != string(recordOf(r.Peer).Signed)
+	})
 }
 
 // publish seals, logs and tells the core of a batch of count events.

@@ -17,7 +17,7 @@ func (c *Core) order(a *author) {
 			break
 		}
 		if e.prev.Mark.Compare(a.released) > 0 && !c.skip(a, e) {
-			c.fetchSoon(a, 0)
+			c.fetchSoon(a, c.gapPatience(a.topic))
 			break
 		}
 		c.release(a, e, false)
@@ -44,6 +44,11 @@ func (a *author) missing() (after, upto wire.Mark, ok bool) {
 		return a.released, e.prev.Mark, true
 	}
 	m := a.claimed()
+	if end, ok := a.closedAt(m.Epoch); ok && m.Compare(end) >= 0 {
+		// Its author, and whoever does not know of the equivocation yet, has released what is barred
+		// here: it is not missing.
+		m = wire.Mark{Epoch: end.Epoch, Seq: end.Seq - 1}
+	}
 	return a.released, m, m.Compare(a.released) > 0
 }
 
@@ -52,7 +57,7 @@ func (c *Core) release(a *author, e *entry, late bool) {
 	if late {
 		c.stats.Late++
 	} else {
-		a.released = e.end()
+		a.released, a.gapFrom = e.end(), Never // whatever is missing next is another gap
 	}
 	c.out.Release = append(c.out.Release, Release{ID: e.id, Late: late})
 }
@@ -89,6 +94,7 @@ func (c *Core) releaseGap(a *author, upto wire.Mark, reason string) {
 	}
 	c.out.Release = append(c.out.Release, Release{Gap: &Gap{a.topic.name, a.key, from, upto, reason}})
 	a.released, a.base = upto, upto
+	c.reopen(a)
 }
 
 // gapTimer looks whether an author's gap has been unclaimed for long enough.
@@ -96,6 +102,7 @@ type gapTimer struct{ a *author }
 
 func (t gapTimer) due(c *Core) {
 	a := t.a
+	a.gapTimed = false
 	if a.gapFrom == Never {
 		return
 	}
@@ -105,6 +112,7 @@ func (t gapTimer) due(c *Core) {
 	}
 	if end := a.gapFrom.Add(c.cfg.GapTimeout); c.now < end {
 		c.timers.at(end, t)
+		a.gapTimed = true
 		return
 	}
 	e := a.waiting()
@@ -146,5 +154,8 @@ func (c *Core) startGap(a *author) {
 		return
 	}
 	a.gapFrom = c.now
-	c.timers.at(c.now.Add(c.cfg.GapTimeout), gapTimer{a})
+	if !a.gapTimed {
+		a.gapTimed = true
+		c.timers.at(c.now.Add(c.cfg.GapTimeout), gapTimer{a})
+	}
 }

@@ -57,10 +57,12 @@ type Verdict struct {
 	Reason wire.Reason
 }
 
-// Disconnect asks to drop a peer that broke the rules.
+// Disconnect asks to drop a peer.
 type Disconnect struct {
 	Peer   wire.PeerID
 	Reason string
+	// Surplus: it is one too many, and welcome another time. Else it broke the rules.
+	Surplus bool
 }
 
 // NoticeKind says what a Notice tells.
@@ -92,6 +94,11 @@ type Notice struct {
 // Output is the work the caller must do, in the order of the fields. It is
 // valid until the next call of [Core.Take].
 //
+// Dial are peers that the node wishes to be connected to. Each is answered by
+// PeerUp or by [Core.DialFailed]; silence counts as failure in the end. Avoid are
+// peers that are about to be disconnected because one side has too many: no other
+// part of the program should dial them for minutes, unless there is no other peer.
+//
 // Persist names received batches to write; their bytes came with Receive.
 // Verdicts, then Release, are logged after Persist, in this order and in the
 // same append. Then [Core.Stored] or [Core.StoreFailed] must be called for each
@@ -104,6 +111,8 @@ type Output struct {
 	Release    []Release
 	Send       []Send
 	Disconnect []Disconnect
+	Dial       []wire.Record
+	Avoid      []wire.PeerID
 	Notices    []Notice
 }
 
@@ -133,9 +142,25 @@ type Stats struct {
 	OpensRefused, OpensDropped     uint64 // of peers, for their work; of ours, for lack of room
 	Symbols, ItemsHashed           uint64 // received; for comparing
 	AuthorsForgotten, HeadsRefused uint64
+	HeadsUnknown                   uint64 // told by a number that stands for nothing here
 	TopicsRefused                  uint64
 	StoreFailed, Lost, Restored    uint64
+	Shuffles                       uint64 // begun by us
+	DialsWished, DialsFailed       uint64
+	RecordsRefused                 uint64 // records of peers: no room, unasked for, or of no use before
+	PeersSurplus                   uint64 // told that they are one too many
 
+	// Of topics that are mongered.
+	Contacts, ContactsRefused       uint64 // begun by us; of these, refused by the partner
+	ContactsDeclined                uint64 // of peers, beyond what is accepted in a cycle
+	Hunts                           uint64 // contacts of ours in place of refused ones
+	FeedbackKnown, FeedbackNew      uint64 // what partners answered of our rumors
+	FeedbackStray                   uint64 // answers about what was offered to nobody, or is no rumor any more
+	RumorsRemoved                   uint64 // that we lost interest in, or that were trimmed
+	RumorsUnanswered, RumorsEvicted uint64 // of these, for their age; for room
+
+	RumorsInfective                 int // on all topics that are mongered, now
 	Topics, Peers, Authors, Batches int // now
+	Passive                         int // peers known and not up, now
 	TopicsThin                      int // topics with interest and fewer than two neighbours, now
 }

@@ -38,6 +38,10 @@ type peer struct {
 	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
 	wantList            []*want          // the same, oldest first
 	have                *wire.Have       // being gathered by tellHead, else nil
+	advance             *wire.Advance    // the same
+	numbers             numbers          // that we gave it
+	numbered            []numbered       // that it gave us, by number - 1
+	feedback            *wire.Feedback   // being gathered by tellFeedback, else nil
 	served, servedBytes int              // since the last Take
 	empty               int              // WantIDs in a row that brought nothing
 	busy                int              // answers in a row without anything, to be asked again
@@ -51,6 +55,16 @@ type peer struct {
 	beat    beatState
 	session sessionState
 	work    bucket
+
+	upAt     Time
+	record   wire.Record // its newest, if any was told
+	expected []*topic    // that it was known for when it came up
+	strikes  int         // dials that failed before
+	greeted  int         // shuffles begun at once
+	shuffles bucket      // of its, that are answered
+	leaving  bool        // one of us has too many connections, and ends this one
+	saidFull bool        // the peer said so
+	fullAt   Time        // when we said so; 0: we did not
 }
 
 // matches reports whether one of the peer's filters matches the topic.
@@ -75,7 +89,8 @@ type topicPeer struct {
 	linkIn  bool // it picked us
 	lazy    bool // the newest flag of any author: where a new author starts
 
-	lack        []*lackItem // what the peer is to be asked for, see lackList
+	contact     *contactState // of rumor mongering; nil: nothing yet
+	lack        []*lackItem   // what the peer is to be asked for, see lackList
 	backoff     backoff
 	differences int  // that the last exchange found
 	queued      bool // an exchange waits for others to end: in sessionState.queue
@@ -83,6 +98,11 @@ type topicPeer struct {
 	gone        map[wire.Author]wire.Mark // up to where it trimmed; looked up, never ranged over
 	except      reconcile.Except          // what we hold of that
 	trimmedTold uint64                    // Core.trims up to which it knows what we trimmed
+
+	asked    bool          // a shuffle of ours is unanswered
+	shuffled bool          // one was held, or a request came, since the two met
+	offered  []wire.PeerID // what the newest of ours told
+	quiet    Time          // until then none is begun at once
 }
 
 // neighbour reports whether the topic is gossiped with the peer.
@@ -91,7 +111,8 @@ func (tp *topicPeer) neighbour() bool { return tp.wants && (tp.linkOut || tp.lin
 // common reports whether both sides hold all of the topic, so that their sets
 // can be compared.
 func (tp *topicPeer) common() bool {
-	return tp.wants && tp.holds && tp.scope == wire.ScopeFull && tp.told && tp.toldAs == wire.ScopeFull
+	return tp.wants && tp.holds && tp.scope == wire.ScopeFull && tp.told && tp.toldAs == wire.ScopeFull &&
+		tp.topic.compared
 }
 
 // backoff makes exchanges that bring nothing rarer, up to one each backoffMax.
@@ -187,13 +208,14 @@ func (c *Core) leaveTopic(tp *topicPeer) {
 	c.forgetHearsay(t)
 	c.notice(Notice{Kind: NoticePeerDown, Peer: p.id, Topic: t.name})
 	c.chooseNeighbours(t)
+	c.lackPeer(t)
 	c.forgetTopic(t)
 }
 
 // forgetTopic drops a topic that was known by the word of peers alone, when
 // the last of them is gone.
 func (c *Core) forgetTopic(t *topic) {
-	if t.own || len(t.peers) > 0 || len(t.authorList) > 0 {
+	if t.own || len(t.peers) > 0 || len(t.authorList) > 0 || len(t.passive) > 0 {
 		return
 	}
 	delete(c.topics, t.name)

@@ -2,6 +2,26 @@ package gossip
 
 import "github.com/busnode/busnode/gossip/wire"
 
+// RumorState is what a batch is to a node, in the words of Demers et al.
+type RumorState uint8
+
+// The states.
+const (
+	Susceptible RumorState = iota // it has not got it
+	Infective                     // it spreads it
+	Removed                       // it has it and spreads it no more
+)
+
+// State returns how far the batch has come here. Where a tree spreads it, it is
+// infective while some neighbour neither is known to hold it nor was told of it.
+func (c *Core) State(id wire.BatchID) RumorState {
+	e := c.batch(id)
+	if e == nil || e.id != id {
+		return Susceptible
+	}
+	return e.author.topic.strategy.state(e)
+}
+
 // Peers returns the peers that hold or want the topic, by ID.
 func (c *Core) Peers(topic string) []wire.PeerID {
 	t := c.topics[topic]

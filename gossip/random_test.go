@@ -43,6 +43,7 @@ func TestASeedRepeats(t *testing.T) {
 func randomFaults(t *testing.T, seed uint64) uint64 {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	n := newNetwork(t, seed)
+	n.exchange = seed%4 == 0 // nodes that were cut apart find each other again, or others
 	n.latency = time.Duration(1+rng.IntN(80)) * time.Millisecond
 	n.storing = time.Duration(rng.IntN(20)) * time.Millisecond
 	n.dropPush = []float64{0, 0.01, 0.3}[rng.IntN(3)]
@@ -52,9 +53,10 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 	cfg.ServeMaxBytes = []int{100, 1 << 20}[rng.IntN(2)]
 	size := 3 + rng.IntN(8)
 	topics := []string{"x", "y.z"}
-	in, trims := newInterests(seed), newTrims(seed)
+	in, trims, strategies := newInterests(seed), newTrims(seed), newStrategies(seed)
 	var nodes []*node
 	for i := range size {
+		cfg.Topics = strategies.topics()
 		x := n.add(fmt.Sprint("n", i), cfg)
 		x.skew = time.Duration(rng.IntN(4000)-2000) * time.Millisecond
 		nodes = append(nodes, x)
@@ -121,6 +123,32 @@ func randomFaults(t *testing.T, seed uint64) uint64 {
 		n.expectRetained(topic, in.readers)
 	}
 	return n.trace
+}
+
+// strategyDraws decides how rumors spread on which topics: at all nodes alike, or
+// at some of them. It has a source of its own.
+type strategyDraws struct {
+	rng    *rand.Rand
+	filter string // of the topics that are mongered; "": none
+	mixed  bool   // by half of the nodes
+	m      Mongering
+}
+
+func newStrategies(seed uint64) *strategyDraws {
+	rng := rand.New(rand.NewPCG(seed, 10))
+	d := &strategyDraws{rng: rng, filter: []string{"", "", "x", ">"}[rng.IntN(4)], mixed: rng.IntN(3) == 0}
+	d.m = variants[rng.IntN(len(variants))]
+	d.m.Fanout = max(d.m.Fanout, 1)
+	d.m.Interval = time.Duration(10+rng.IntN(200)) * time.Millisecond
+	return d
+}
+
+// topics returns the setting of one more node.
+func (d *strategyDraws) topics() []TopicConfig {
+	if d.filter == "" || d.mixed && d.rng.IntN(2) == 0 {
+		return nil
+	}
+	return []TopicConfig{{Filter: d.filter, Mongering: &d.m}}
 }
 
 // trimFaults decides when which nodes trim the oldest of an author's events,

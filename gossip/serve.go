@@ -38,21 +38,30 @@ func (s *answer) add(e *entry) bool {
 	if s.n > 0 && (s.bytes+size > s.limit || s.n >= serveBatchesMax) {
 		return false
 	}
-	if s.p.served >= servedPerTakeMax || s.p.servedBytes >= servedPerTakeMaxBytes {
-		s.c.stats.AnswersCut++
+	if !s.c.spare(s.p, size) {
 		return false
 	}
 	s.n++
 	s.bytes += size
-	if s.p.served == 0 {
-		s.c.served = append(s.c.served, s.p)
-	}
-	s.p.served++
-	s.p.servedBytes += size
 	s.c.stats.WantsServed++
 	s.c.sendBatch(s.p, Repair, e.id)
 	send := &s.c.out.Send[len(s.c.out.Send)-1]
 	send.Offset, send.Parts = s.offset(e), size > s.limit && s.limit <= slowServeBytes
+	return true
+}
+
+// spare reports whether the peer may be sent a batch of so many bytes that it asks
+// for, and counts it.
+func (c *Core) spare(p *peer, size int) bool {
+	if p.served >= servedPerTakeMax || p.servedBytes >= servedPerTakeMaxBytes {
+		c.stats.AnswersCut++
+		return false
+	}
+	if p.served == 0 {
+		c.served = append(c.served, p)
+	}
+	p.served++
+	p.servedBytes += size
 	return true
 }
 
@@ -113,6 +122,7 @@ const resumeMaxBytes = 512 << 10
 // much, the peer is told how much more there is and asks again.
 func (c *Core) resume(a *author, p *peer, upto wire.Mark, more bool) {
 	l := c.linkTo(a, p)
+	l.waiting = c.now
 	if !l.suspended || more {
 		return
 	}

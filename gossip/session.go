@@ -323,6 +323,11 @@ func (c *Core) receiveOpen(p *peer, m *wire.Open) {
 	c.send(p, Repair, answer)
 	c.sendCells(a, cells)
 	c.offer(p, t, offered)
+	if c.cfg.Mode != PushPull {
+		// Who begins gives or takes, the other does not. Of two it is always the one whose
+		// clock is behind who begins, for the other is the one to find that digests differ.
+		c.openTopic(p, t.name, max(m.Floor, c.floor()), min(m.Cut, c.cut()))
+	}
 }
 
 func (c *Core) sendCells(a *answering, cells []*wire.Cells) {

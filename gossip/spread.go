@@ -6,14 +6,21 @@ import "github.com/busnode/busnode/gossip/wire"
 type strategy interface {
 	// spread passes on a batch that is now in the log.
 	spread(e *entry)
-	// brought notes that p was first to push a batch of the author's.
-	brought(a *author, p *peer)
+	// brought notes that p was first to push the batch.
+	brought(e *entry, p *peer)
 	// duplicate notes that p pushed a batch that was here already.
-	duplicate(a *author, p *peer)
+	duplicate(e *entry, p *peer)
+	// refused notes that p pushed a batch that is not taken in.
+	refused(id wire.BatchID, p *peer)
 	// missed notes that p is asked for a batch that nobody pushed.
 	missed(a *author, p *peer)
-	graft(p *peer, m *wire.Graft)
-	prune(p *peer, m *wire.Prune)
+	graft(a *author, p *peer)
+	prune(a *author, p *peer)
+	contact(tp *topicPeer, m *wire.Contact)
+	rumorsOf(tp *topicPeer, m *wire.Rumors)
+	feedback(tp *topicPeer, m *wire.Feedback)
+	// state says how far a batch has come that is held, or on its way to the log.
+	state(e *entry) RumorState
 }
 
 // tree is eager push along the links that brought something first and lazy
@@ -26,12 +33,15 @@ type strategy interface {
 // head rather than an ID for each batch, so it coalesces and acknowledges; and a
 // link that comes up later is lazy from the beginning (youngLink).
 //
-// A rumor is infective while some neighbour is not known to hold it: its link's
-// head is below the rumor's end. No list of rumors is kept for that.
+// A rumor is infective while some neighbour neither is known to hold it nor was told of it: its
+// link's marks are below the rumor's end. No list of rumors is kept for that.
 type tree struct{ c *Core }
 
 func (s tree) spread(e *entry) {
 	c, a := s.c, e.author
+	if e.repaired {
+		a.unsettle()
+	}
 	for _, tp := range a.topic.peers {
 		if !tp.neighbour() || tp.peer == e.from {
 			continue
@@ -46,58 +56,131 @@ func (s tree) spread(e *entry) {
 			// It said that it holds the batch.
 		case e.repaired || l.lazy:
 			// The head's word goes out with the next flush.
-		case l.suspended:
+		case l.suspended && c.now < l.waiting.Add(c.cfg.WantTimeout):
 			c.stats.PushesSuspended++
+			a.unsettle() // the peer must ask
 		default:
-			c.sendBatch(tp.peer, News, e.id)
-			if a.held.Compare(e.end()) >= 0 && l.told.Compare(e.prev.Mark) >= 0 {
-				l.told = e.end() // the push says so itself
-			}
+			l.suspended = false // who asks for nothing for so long has all from others
+			s.push(e, tp.peer, l)
 		}
+	}
+	if a.key == c.self {
+		a.settle()
 	}
 	c.touchHead(a)
 }
 
-func (s tree) brought(a *author, p *peer) {
+// push sends the batch to a neighbour, and word that waits with it. What the push says
+// itself is told by it: that its sender holds the batch, to one who knows that it holds
+// what comes before. On a segment it may have reached some, so word follows.
+func (s tree) push(e *entry, p *peer, l *link) {
+	s.c.sendBatch(p, News, e.id)
+	if p.info.Segment {
+		return
+	}
+	end := e.end()
+	if e.author.held.Compare(end) >= 0 && l.told.Compare(e.prev.Mark) >= 0 && l.told.Compare(end) < 0 {
+		l.told = end
+	}
+	s.c.rideAlong(p)
+}
+
+func (s tree) brought(e *entry, p *peer) {
+	a := e.author
+	l := s.c.linkTo(a, p)
+	if l.parent && !l.lazy {
+		a.settle()
+	} else {
+		a.unsettle()
+	}
 	for i := range a.links {
 		a.links[i].parent = false
 	}
-	l := s.c.linkTo(a, p)
 	a.setLazy(l, false)
 	l.parent, l.pruned, l.young = true, false, false
 }
 
-func (s tree) duplicate(a *author, p *peer) {
+func (s tree) duplicate(e *entry, p *peer) {
+	a := e.author
+	if e.from == p {
+		return // it is on its way to the log, and comes a second time
+	}
 	l := s.c.linkTo(a, p)
 	if l.pruned || p.info.Segment {
 		return // on a segment one receiver must not mute the rest
 	}
+	a.unsettle()
 	l.parent, l.pruned, l.young = false, true, false
 	a.setLazy(l, true)
 	s.c.stats.Prunes++
 	s.c.send(p, News, &wire.Prune{Topic: a.topic.name, Author: a.key})
 }
 
+func (s tree) refused(wire.BatchID, *peer) {}
+
 func (s tree) missed(a *author, p *peer) {
 	l := s.c.linkTo(a, p)
 	if p.info.Segment || !l.lazy && !l.dry() {
 		return
 	}
+	a.unsettle()
 	l.pruned, l.young = false, false
 	a.setLazy(l, false)
 	s.c.stats.Grafts++
 	s.c.send(p, News, &wire.Graft{Topic: a.topic.name, Author: a.key})
 }
 
-func (s tree) graft(p *peer, m *wire.Graft) {
-	if a := s.c.authorAt(p, m.Topic, m.Author); a != nil {
-		a.setLazy(s.c.linkTo(a, p), false)
+func (s tree) graft(a *author, p *peer) {
+	a.unsettle()
+	a.setLazy(s.c.linkTo(a, p), false)
+}
+
+func (s tree) prune(a *author, p *peer) {
+	if !p.info.Segment {
+		a.unsettle()
+		a.setLazy(s.c.linkTo(a, p), true)
 	}
 }
 
-func (s tree) prune(p *peer, m *wire.Prune) {
-	if a := s.c.authorAt(p, m.Topic, m.Author); a != nil && !p.info.Segment {
-		a.setLazy(s.c.linkTo(a, p), true)
+// contact lets a peer that mongers push here: it may wait to be accepted.
+func (s tree) contact(tp *topicPeer, _ *wire.Contact) {
+	s.c.send(tp.peer, News, &wire.Rumors{Topic: tp.topic.name})
+}
+
+func (s tree) rumorsOf(*topicPeer, *wire.Rumors) { s.c.stats.Unsolicited++ }
+
+// feedback of a peer that mongers tells what it holds, as a head would.
+func (s tree) feedback(tp *topicPeer, m *wire.Feedback) {
+	for i := range m.Rumors {
+		f := &m.Rumors[i]
+		if e := s.c.batches[f.ID]; e != nil && f.Known && e.author.topic == tp.topic {
+			s.c.holdsToo(e, tp.peer)
+		}
+	}
+}
+
+func (s tree) state(e *entry) RumorState {
+	if e.state == storing {
+		return Infective
+	}
+	for _, tp := range e.author.topic.peers {
+		l := e.author.linkOf(tp.peer)
+		if tp.neighbour() && (l == nil || l.head.Compare(e.end()) < 0 && l.told.Compare(e.end()) < 0) {
+			return Infective
+		}
+	}
+	return Removed
+}
+
+func (c *Core) receiveGraft(p *peer, m *wire.Graft) {
+	if a := c.authorAt(p, m.Topic, m.Author); a != nil {
+		a.topic.strategy.graft(a, p)
+	}
+}
+
+func (c *Core) receivePrune(p *peer, m *wire.Prune) {
+	if a := c.authorAt(p, m.Topic, m.Author); a != nil {
+		a.topic.strategy.prune(a, p)
 	}
 }
 
@@ -125,13 +208,14 @@ func (c *Core) SendFailed(to wire.PeerID, lane Lane, ids []wire.BatchID) {
 	}
 	for _, id := range ids {
 		e := c.batch(id)
-		if e == nil {
-			continue
+		if e == nil || e.author.topic.monger != nil {
+			continue // where there is no lazy word, the contact was of no use
 		}
 		l := c.linkTo(e.author, p)
 		l.told = wire.Mark{}
+		e.author.unsettle()
 		if !l.suspended {
-			l.suspended = true
+			l.suspended, l.waiting = true, c.now
 			p.suspended = append(p.suspended, e.author)
 		}
 	}

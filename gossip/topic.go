@@ -14,8 +14,14 @@ type topic struct {
 	interested bool // one of our interests matches: we hold everybody's events
 	listed     bool // it exists for others: an interest names it, or it has batches
 	own        bool // it is here for more than the word of peers: not counted, not forgotten
+	compared   bool // anti-entropy has to do with it, and heads are told
+
+	strategy strategy
+	monger   *monger // the same, if rumors are mongered; else nil
 
 	peers      []*topicPeer // sorted by peer ID
+	passive    []passiveEntry
+	missing    int // peers that it lacks; valid within makeWishes
 	authors    map[wire.Author]*author
 	authorList []*author // in order of meeting: iterate this, never the map
 	set        reconcile.Set
@@ -69,8 +75,9 @@ type entry struct {
 	repaired bool // came in answer to a want: told on as lazy word, not pushed
 	refill   bool // was lost and is being written again
 	verdict  wire.Reason
-	proof    bool  // of an equivocation, to be spread
-	from     *peer // who brought it; nil for our own
+	proof    bool   // of an equivocation, to be spread
+	from     *peer  // who brought it; nil for our own
+	rumor    *rumor // while it is mongered
 }
 
 // batch returns what is known of a batch, or nil.
@@ -101,9 +108,12 @@ type author struct {
 	lru   lruNode   // in linkMemory, while links are remembered
 	acked wire.Mark // the furthest that any other node ever said it holds
 
-	dirty   bool // in Core.dirty
-	fetch   fetchState
-	gapFrom Time // since when nobody claims what is missing; Never: not so
+	dirty    bool  // in Core.dirty
+	calm     uint8 // batches in a row that took the tree as it is, up to calmAfter
+	urgent   Time  // until then word of it is, for a neighbour is new
+	fetch    fetchState
+	gapTimed bool // a gapTimer is set: it goes on until the wait that runs then is over
+	gapFrom  Time // since when nobody claims what is missing; Never: not so
 }
 
 // authorOf returns the author's state on a topic, made if need be.
@@ -191,6 +201,7 @@ func (c *Core) heardTopic(name string) *topic {
 // gossiped.
 func (c *Core) newTopic(name string) *topic {
 	t := &topic{name: name, authors: map[wire.Author]*author{}, pumpAt: Never, hash: reconcile.TopicHash(name)}
+	c.strategyOf(t)
 	t.interested = c.interests.match(name)
 	c.topics[name] = t
 	i, _ := slices.BinarySearchFunc(c.topicList, name, func(t *topic, name string) int {

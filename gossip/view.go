@@ -20,33 +20,54 @@ import (
 // topic, alike at both ends, so that it stays put while peers come and go, most
 // links are picked from both sides, and topics do not all load the same peer.
 func (c *Core) chooseNeighbours(t *topic) {
+	if t.monger != nil {
+		t.monger.repartner()
+	}
 	if !t.interested && !t.listed {
 		return
 	}
-	var candidates []*topicPeer
+	var wanting, publishing []*topicPeer
 	for _, tp := range t.peers {
-		if tp.wants {
-			candidates = append(candidates, tp)
+		switch {
+		case tp.wants:
+			wanting = append(wanting, tp)
+		case !t.interested:
+			tp.linkOut = false // it forgets our pick with our interest
+		case tp.holds:
+			publishing = append(publishing, tp)
 		}
 	}
-	if len(candidates) > c.cfg.Degree {
-		slices.SortStableFunc(candidates, func(x, y *topicPeer) int {
-			return cmp.Compare(c.linkHash(x), c.linkHash(y))
-		})
-		for _, tp := range candidates[c.cfg.Degree:] {
+	picked, rest := c.pick(wanting, c.cfg.Degree)
+	// While there are few readers, those too that only publish: with many of their own they do not
+	// pick us, and nobody else may bring us what they publish.
+	more, others := c.pick(publishing, c.cfg.Degree-len(picked))
+	for _, list := range [...][]*topicPeer{rest, others} {
+		for _, tp := range list {
 			if tp.linkOut {
 				tp.linkOut = false
 				c.send(tp.peer, News, &wire.Link{Topic: t.name})
 			}
 		}
-		candidates = candidates[:c.cfg.Degree]
 	}
-	for _, tp := range candidates {
-		if !tp.linkOut {
-			tp.linkOut = true
-			c.send(tp.peer, News, &wire.Link{Topic: t.name, Up: true})
+	for _, list := range [...][]*topicPeer{picked, more} {
+		for _, tp := range list {
+			if !tp.linkOut {
+				tp.linkOut = true
+				c.send(tp.peer, News, &wire.Link{Topic: t.name, Up: true})
+			}
 		}
 	}
+}
+
+// pick divides peers in at most n that are picked, and the others. It sorts them.
+func (c *Core) pick(peers []*topicPeer, n int) (picked, rest []*topicPeer) {
+	if len(peers) <= n {
+		return peers, nil
+	}
+	slices.SortStableFunc(peers, func(x, y *topicPeer) int {
+		return cmp.Compare(c.linkHash(x), c.linkHash(y))
+	})
+	return peers[:n], peers[n:]
 }
 
 func (c *Core) linkHash(tp *topicPeer) uint64 {
@@ -76,4 +97,7 @@ func (c *Core) receiveLink(p *peer, m *wire.Link) {
 		return
 	}
 	tp.linkIn = m.Up
+	if m.Up && t.linksIn() > linksPart*c.cfg.Degree {
+		c.trimSoon(surplusAgain)
+	}
 }

@@ -91,7 +91,7 @@ func (h *Host) open() (err error) {
 	}
 	h.carrier = streams.New(streams.Config{
 		Host: h.host, OwnHost: h.own, Secret: derive("streams", h.set.Network, h.set.NetworkKey), Logger: h.set.Logger,
-		Observer: streams.Observer{Started: h.started, Up: h.up, Down: h.down, Refused: h.refused},
+		Observer: streams.Observer{Started: h.started, Up: h.up, Down: h.down, Avoid: h.avoid, Refused: h.refused},
 	})
 	h.keeper = discovery.New(discovery.Config{
 		Host: h.host, Static: h.set.static, File: h.set.PeersFile, MDNS: h.serviceName(),
@@ -229,6 +229,8 @@ func (h *Host) down(p peer.ID, reason error) {
 	h.log.Info("link down", "peer", p, "reason", reason)
 	h.keeper.Down(p, reason)
 }
+
+func (h *Host) avoid(p peer.ID) { h.keeper.Avoid(p) }
 
 func (h *Host) refused(p peer.ID, err error) {
 	if errors.Is(err, ErrOtherNetwork) {

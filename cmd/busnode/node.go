@@ -16,6 +16,7 @@ import (
 	"github.com/busnode/busnode/bus"
 	"github.com/busnode/busnode/cmd/busnode/internal/api"
 	"github.com/busnode/busnode/cmd/busnode/internal/quantity"
+	"github.com/busnode/busnode/gossip"
 )
 
 // nodeFlags are the settings of a node: all of them for run, those that say
@@ -48,7 +49,7 @@ func (f *nodeFlags) addJoining(a *app, fs *pflag.FlagSet, logLevel string) {
 	fs.StringVar(&f.psk, "psk", "", "`file` with the network's key, see keygen; nodes without it are refused")
 	fs.BoolVar(&f.noMDNS, "no-mdns", false, "neither look for nodes on the local network nor be found")
 	fs.BoolVar(&f.noPeerExchange, "no-peer-exchange", false,
-		"ask no neighbour for more peers (peer exchange comes in a later release)")
+		"neither tell peers of others nor connect to those that they tell of")
 	choiceFlag(fs, &f.logFormat, "log-format", "log as", "text", "json")
 	f.logLevel = logLevel
 	fs.Var(choice{&f.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "log from this level on")
@@ -83,6 +84,11 @@ func (f *nodeFlags) options(logger *slog.Logger) ([]bus.Option, error) {
 	}
 	if f.noMDNS {
 		opts = append(opts, bus.WithoutMDNS())
+	}
+	if f.noPeerExchange {
+		cfg := gossip.DefaultConfig()
+		cfg.NoPeerExchange = true
+		opts = append(opts, bus.WithGossip(cfg))
 	}
 	if f.retainAge != 0 || f.retainBytes != 0 {
 		opts = append(opts, bus.WithRetention(bus.Retention{Age: f.retainAge, Bytes: int64(f.retainBytes)}))

@@ -171,7 +171,8 @@ func TestChainOfProcesses(t *testing.T) {
 		t.Skip("starts four processes; not with -short")
 	}
 	const topic, loopback = "chain", "/ip4/127.0.0.1/tcp/0"
-	a, b, c := newNode(t, "a", "--topic", topic), newNode(t, "b", "--topic", topic), newNode(t, "c", "--topic", topic)
+	chained := func(name string) *node { return newNode(t, name, "--topic", topic, "--no-peer-exchange") }
+	a, b, c := chained("a"), chained("b"), chained("c")
 	addrA := a.start(loopback)
 	addrB := b.start(loopback, addrA...)
 	addrC := c.start(loopback, addrB...)
@@ -192,12 +193,44 @@ func TestChainOfProcesses(t *testing.T) {
 		n.read(topic, 5000)
 	}
 
-	d := newNode(t, "d", "--topic", topic)
+	d := chained("d")
 	d.start(loopback, addrC...)
 	d.held(topic, 5000)
 	d.read(topic, 5000)
 	onlyPeers(t, a, b)
 	onlyPeers(t, c, b, d)
+}
+
+// TestProcessesFindEachOther has three processes of which two know but the third:
+// they are told of each other, and need it no more.
+func TestProcessesFindEachOther(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts three processes; not with -short")
+	}
+	const topic, loopback = "found", "/ip4/127.0.0.1/tcp/0"
+	seed := newNode(t, "seed", "--topic", topic)
+	a, b := newNode(t, "a", "--topic", topic), newNode(t, "b", "--topic", topic)
+	addrs := seed.start(loopback)
+	a.start(loopback, addrs...)
+	b.start(loopback, addrs...)
+	c := a.client()
+	defer c.Close()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		peers, err := c.Peers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(peers) == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a has peers %v, want 2", peers)
+		}
+	}
+	seed.kill()
+	a.publish(topic, 1, 100)
+	b.held(topic, 100)
+	b.read(topic, 100)
 }
 
 // onlyPeers checks that a node is connected to these and no others.

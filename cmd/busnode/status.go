@@ -52,7 +52,7 @@ func printStatus(w *bytes.Buffer, s *api.Status) {
 	row("version", s.Version)
 	row("up", ago(s.UptimeS))
 	row("addresses", strings.Join(s.Addrs, "\n\t"))
-	row("peers", s.Peers)
+	row("peers", fmt.Sprintf("%d, and %d known", s.Peers, s.Counters["gossip_passive"]))
 	row("topics", s.Topics)
 	where := "in memory"
 	if s.Log.Durable {

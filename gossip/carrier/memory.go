@@ -84,12 +84,19 @@ func NewNetwork(seed uint64) *Network {
 // Connect links two peers as soon as both have joined and started, and again
 // whenever what kept them apart is over.
 func (n *Network) Connect(a, b wire.PeerID) {
-	n.change(func() { n.pair(pairOf(a, b)).want = true })
+	n.change(func() {
+		p := n.pair(pairOf(a, b))
+		p.want, p.parted = true, false
+	})
 }
 
-// Disconnect ends the link of two peers until Connect.
+// Disconnect ends the link of two peers until Connect: they cannot dial each
+// other either.
 func (n *Network) Disconnect(a, b wire.PeerID) {
-	n.change(func() { n.pair(pairOf(a, b)).want = false })
+	n.change(func() {
+		p := n.pair(pairOf(a, b))
+		p.want, p.parted = false, true
+	})
 }
 
 // ConnectAll connects all peers with each other, those that join later too.
@@ -97,7 +104,7 @@ func (n *Network) ConnectAll() {
 	n.change(func() {
 		n.mesh = true
 		for _, p := range n.pairs {
-			p.want = true
+			p.want, p.parted = true, false
 		}
 	})
 }

@@ -45,6 +45,7 @@ func (n *Network) Join(peer wire.PeerID, opts ...MemoryOption) Carrier {
 type memoryPair struct {
 	key     pairKey
 	want    bool
+	parted  bool           // disconnected by name: nobody but Connect links the two
 	refused int            // timers that keep the two apart
 	session *memorySession // nil: no link
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/busnode/busnode/gossip"
+	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
 )
@@ -52,7 +53,8 @@ type Driver struct {
 	recent   *recentCache
 	budget   *budget
 	assembly *assembler
-	verify   chan struct{} // a slot for each verification at once
+	verify   chan struct{}  // a slot for each verification at once
+	dialer   carrier.Dialer // connects to peers by their records; nil: none of the carriers does
 	unheld   *unheldMarks
 	retain   *retainer
 
@@ -112,6 +114,9 @@ func Start(ctx context.Context, cfg Config) (*Driver, error) {
 			return nil, errors.Join(fmt.Errorf("driver: start carrier %s: %w", c.Traits().Name, err), d.Close())
 		}
 	}
+	if d.exchanges() {
+		d.ended.Go(d.followRecord)
+	}
 	return d, nil
 }
 
@@ -129,6 +134,7 @@ func newDriver(cfg Config) *Driver {
 		// The core hears of what stalled before its own patience ends.
 		assembly: newAssembler(cfg.Gossip.WantTimeout*3/4, assembliesMaxBytes),
 		verify:   newVerifySlots(),
+		dialer:   dialerOf(cfg.Carriers),
 		unheld:   &unheldMarks{acked: map[string]wire.Mark{}},
 		retain:   newRetainer(cfg),
 		inbox:    make(chan input, inboxCap),
@@ -263,7 +269,12 @@ func (d *Driver) untilDeadline(more bool) time.Duration {
 func (d *Driver) carryOut(out gossip.Output) bool {
 	d.persist(&out)
 	more := d.send(out.Send)
+	d.meet(&out)
 	for _, x := range out.Disconnect {
+		if x.Surplus {
+			d.release(x)
+			continue
+		}
 		d.disconnect(x.Peer, x.Reason)
 	}
 	for _, n := range out.Notices {

@@ -48,10 +48,15 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 	d.counters.bytesIn.Add(uint64(len(frame)))
 	in := &received{from: from}
 	var pushes []*wire.Push
-	n := 0
+	n, records := 0, 0
 	for m, err := range wire.ParseFrame(frame) {
 		if n++; err == nil && n > messagesMax {
 			err = errManyMessages
+		}
+		if s, ok := m.(*wire.Shuffle); ok && err == nil {
+			if records += len(s.Records); records > recordsMax {
+				err = errManyRecords
+			}
 		}
 		if err != nil {
 			d.counters.malformed.Add(1)
@@ -68,6 +73,11 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 			continue
 		case *wire.Served: // ends the answer: what of it is not whole now was cut off
 			d.assembly.cutOff(from)
+		case *wire.Shuffle:
+			if err := d.checkRecords(m); err != nil {
+				in.mistake = err.Error()
+				continue
+			}
 		}
 		in.messages = append(in.messages, m)
 	}

@@ -26,6 +26,7 @@ type counters struct {
 	trimmed, expiredUnheld, retainFailures atomic.Uint64
 	watchersDropped                        atomic.Uint64
 	partsOut, partsDropped                 atomic.Uint64
+	falseRecords                           atomic.Uint64
 }
 
 // Stats counts since the start.
@@ -61,6 +62,7 @@ type Stats struct {
 	ExpiredUnheld              uint64 // own events that grew too old before another node held them
 	RetainFailures             uint64
 	WatchersDropped            uint64
+	FalseRecords               uint64 // peers' records that their peers did not sign
 }
 
 // Stats returns the counters. After Close they no longer change.
@@ -90,6 +92,7 @@ func (d *Driver) Stats() Stats {
 		LogFailures: c.logFailures.Load(), StoresGivenUp: c.storesGivenUp.Load(),
 		Trimmed: c.trimmed.Load(), ExpiredUnheld: c.expiredUnheld.Load(),
 		RetainFailures: c.retainFailures.Load(), WatchersDropped: c.watchersDropped.Load(),
+		FalseRecords: c.falseRecords.Load(),
 	}
 }
 

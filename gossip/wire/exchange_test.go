@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func requiredFields(kind int) []byte {
 		return appendBytes(appendString(nil, 2, "a"), 3, author)
 	case kindWantIDs, kindOpen:
 		return appendString(nil, 2, "a")
-	case kindOffer, kindTrimmed, kindHave, kindLink:
+	case kindOffer, kindTrimmed, kindHave, kindLink, kindContact, kindRumors, kindFeedback, kindShuffle:
 		return appendString(nil, 1, "a")
 	case kindGraft, kindPrune, kindRefuse:
 		return appendBytes(appendString(nil, 1, "a"), 2, author)
@@ -196,7 +197,9 @@ func fullMessages() []Message {
 	for i := range marks {
 		marks[i].Mark, nodes[i] = far, TopicDigest{1, 16, 1, math.MaxUint32}
 	}
+	records := slices.Repeat([]Record{{Peer: rsaPeer, Signed: make([]byte, RecordMaxBytes)}}, RecordsMax)
 	return []Message{
+		&Shuffle{topic, true, true, records},
 		&Want{math.MaxUint32, topic, Author{}, far, far, math.MaxUint32, resumes},
 		&WantIDs{math.MaxUint32, topic, ids, math.MaxUint32, resumes},
 		&Part{Size: BatchMaxBytes, Offset: BatchMaxBytes - PartMaxBytes, Data: make([]byte, PartMaxBytes)},
@@ -224,12 +227,14 @@ func TestMessagesOfRepairAtTheirLimitsFitAFrame(t *testing.T) {
 }
 
 func TestListsOfRepairOverTheirLimitsAreRefused(t *testing.T) {
+	records := slices.Repeat([]Record{{Peer: rsaPeer, Signed: []byte{1}}}, RecordsMax+1)
 	answer := &Answer{Plain: []RangeIDs{{0, make([]uint64, ShortIDsMax)}, {1, make([]uint64, 1)}}}
 	for name, m := range map[string]Message{
 		"short IDs of all ranges": answer,
 		"ranges of short IDs":     &Answer{Plain: make([]RangeIDs, RangesMax+1)},
 		"resumes":                 &Want{Topic: "a", Resume: make([]Resume, ResumesMax+1)},
 		"resumes by ID":           &WantIDs{Topic: "a", Resume: make([]Resume, ResumesMax+1)},
+		"records":                 &Shuffle{Topic: "a", Records: records},
 		"marks":                   &Trimmed{Topic: "a", Marks: make([]AuthorMark, EntriesMax+1)},
 	} {
 		if _, err := parseFrame(AppendMessage(nil, m)); !errors.Is(err, ErrTooLarge) {

@@ -32,6 +32,11 @@ const (
 	kindResolve      = 20
 	kindPart         = 21
 	kindTrimmed      = 22
+	kindContact      = 23
+	kindRumors       = 24
+	kindFeedback     = 25
+	kindShuffle      = 26
+	kindAdvance      = 27
 )
 
 // Fields of a Push. The batch is last, so that a sender can write what comes
@@ -115,6 +120,8 @@ func kindOf(m Message) int {
 		return kindLink
 	case *Have:
 		return kindHave
+	case *Advance:
+		return kindAdvance
 	case *Graft:
 		return kindGraft
 	case *Prune:
@@ -149,6 +156,14 @@ func kindOf(m Message) int {
 		return kindPart
 	case *Trimmed:
 		return kindTrimmed
+	case *Contact:
+		return kindContact
+	case *Rumors:
+		return kindRumors
+	case *Feedback:
+		return kindFeedback
+	case *Shuffle:
+		return kindShuffle
 	}
 	panic(fmt.Sprintf("wire: message of unknown type %T", m)) // the interface is closed
 }
@@ -174,6 +189,8 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.link())
 	case kindHave:
 		return finish(&r, r.have())
+	case kindAdvance:
+		return finish(&r, r.advance())
 	case kindGraft:
 		g := r.graft()
 		return finish(&r, g)
@@ -210,6 +227,14 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.part())
 	case kindTrimmed:
 		return finish(&r, r.trimmed())
+	case kindContact:
+		return finish(&r, r.contact())
+	case kindRumors:
+		return finish(&r, r.rumors())
+	case kindFeedback:
+		return finish(&r, r.feedback())
+	case kindShuffle:
+		return finish(&r, r.shuffle())
 	}
 	return nil, nil
 }

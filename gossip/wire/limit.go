@@ -18,11 +18,14 @@ const (
 	ControlFrameMaxBytes = 64 << 10           // a message other than a Push
 	FiltersMax           = 1024               // filters of one peer
 	EntriesMax           = 1024               // entries in one message's list; senders split
+	NumbersMax           = 1 << 16            // authors that have numbers on one connection, each way
 	RangesMax            = 512                // ranges in one Open or Answer
 	ShortIDsMax          = 3 << 10            // ShortIDs, or keyed short IDs, in one message
 	SymbolsMax           = 4 << 10            // symbols in one Cells
 	PartMaxBytes         = 32 << 10           // of a batch in one Part
 	ResumesMax           = 16                 // in one Want or WantIDs
+	RecordsMax           = 16                 // in one Shuffle
+	RecordMaxBytes       = 2 << 10            // of a signed peer record
 
 	FutureMax = 30 * time.Second // a batch dated further ahead is deferred; clocks further apart are refused
 )

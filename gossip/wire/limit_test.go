@@ -15,6 +15,7 @@ func TestTheSpecificationsLimits(t *testing.T) {
 		"ControlFrameMaxBytes": ControlFrameMaxBytes, "FiltersMax": FiltersMax, "EntriesMax": EntriesMax,
 		"RangesMax": RangesMax, "ShortIDsMax": ShortIDsMax,
 		"SymbolsMax": SymbolsMax, "PartMaxBytes": PartMaxBytes, "ResumesMax": ResumesMax,
+		"RecordsMax": RecordsMax, "NumbersMax": NumbersMax, "RecordMaxBytes": RecordMaxBytes,
 	}
 	text, _, _ := splitSpec(t)
 	rows := regexp.MustCompile(`(?m)^\| (\w+Max\w*) \| ([0-9,]+) \|`).FindAllStringSubmatch(text, -1)

@@ -58,12 +58,27 @@ type Link struct {
 type Head struct {
 	Author     Author
 	Base, Head Mark
+	// Number, if it is not zero, stands in [Advance]s for this topic, author, base and
+	// epoch, until the sender gives it to another.
+	Number uint32
 }
 
 // Have tells heads: lazy word of what is new, and acknowledgement in one.
 type Have struct {
 	Topic string
 	Heads []Head
+}
+
+// Advance is a [Have] in short: the heads of authors that have numbers are now
+// at other sequences of the same epoch.
+type Advance struct {
+	Heads []AdvancedHead // at most EntriesMax
+}
+
+// AdvancedHead is a head that was told in full before.
+type AdvancedHead struct {
+	Number uint32 // of a Head of an earlier Have of the same connection
+	Seq    uint64
 }
 
 // Graft asks for the author's batches to be pushed eagerly, Prune for word of
@@ -241,6 +256,45 @@ type Trimmed struct {
 	Marks []AuthorMark
 }
 
+// CounterRemoved is the counter of a rumor whose sender has lost interest in it.
+const CounterRemoved = 255
+
+// Rumor names a batch that its sender is spreading by rumor mongering.
+type Rumor struct {
+	ID      ShortID
+	Counter uint8 // useless contacts that count, for minimization; else 0
+}
+
+// Contact begins what one node says to another on a topic in a cycle of rumor
+// mongering. Of nodes that push without being asked first, the batches
+// themselves say so.
+type Contact struct {
+	Topic  string
+	Pull   bool    // the answer shall name rumors
+	Rumors []Rumor // the sender's, oldest first, at most EntriesMax
+}
+
+// Rumors answers a [Contact].
+type Rumors struct {
+	Topic  string
+	Busy   bool    // the contact is refused: its sender has accepted as many as it does in a cycle
+	Rumors []Rumor // the sender's, but for those that the Contact named
+}
+
+// RumorFeedback tells whether a contact was of use.
+type RumorFeedback struct {
+	ID      ShortID
+	Known   bool  // its sender held the batch when its present cycle began
+	Need    bool  // the batch is to be pushed
+	Counter uint8 // the sender's for the rumor; CounterRemoved if it knows it and spreads it no more
+}
+
+// Feedback answers rumors that were pushed or named.
+type Feedback struct {
+	Topic  string
+	Rumors []RumorFeedback // at most EntriesMax
+}
+
 // Reason says why a batch was refused.
 type Reason uint32
 
@@ -263,11 +317,36 @@ type Refuse struct {
 	Reason Reason
 }
 
+// Record is word of where a peer can be found.
+type Record struct {
+	Peer PeerID
+	// Signed is a signed peer record of libp2p's, 1 to RecordMaxBytes long. Here it
+	// is opaque: that it is the peer's own is for the receiver to check.
+	Signed []byte
+	// Seq tells the newer of two records of one peer. It is not on the wire:
+	// whoever checks the record reads it there.
+	Seq uint64
+}
+
+// Shuffle tells records of peers that are interested in the topic, so that
+// overlays mix and heal. It goes to peers alone that share the topic.
+type Shuffle struct {
+	// Topic may be empty if Full is set: sender and receiver share none.
+	Topic string
+	// Reply: in answer to one without it, which asks for as much in return.
+	Reply bool
+	// Full: the sender has too many connections and is about to close this one; the
+	// records are of others to connect to instead. There is no answer.
+	Full    bool
+	Records []Record // RecordsMax at most
+}
+
 func (*Push) message()         {}
 func (*Interest) message()     {}
 func (*Topics) message()       {}
 func (*Link) message()         {}
 func (*Have) message()         {}
+func (*Advance) message()      {}
 func (*Graft) message()        {}
 func (*Prune) message()        {}
 func (*Want) message()         {}
@@ -285,3 +364,7 @@ func (*Trimmed) message()      {}
 func (*Offer) message()        {}
 func (*Refuse) message()       {}
 func (*Hello) message()        {}
+func (*Contact) message()      {}
+func (*Rumors) message()       {}
+func (*Feedback) message()     {}
+func (*Shuffle) message()      {}

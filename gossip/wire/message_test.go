@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -23,7 +24,8 @@ func sampleMessages(t testing.TB) []Message {
 		&Interest{Add: []string{"orders.*", "log.>"}, Remove: []string{"old"}},
 		&Topics{Add: []TopicEntry{{"orders.eu", ScopeFull}, {"orders.us", ScopeOwn}}, Remove: []string{"orders.fr"}},
 		&Link{Topic: "orders.eu", Up: true},
-		&Have{Topic: "orders.eu", Heads: []Head{{author, older, newer}, {Author: author, Head: older}}},
+		&Have{Topic: "orders.eu", Heads: []Head{{author, older, newer, 300}, {Author: author, Head: older}}},
+		&Advance{Heads: []AdvancedHead{{300, newer.Seq}, {1, math.MaxUint64}, {math.MaxUint32, 0}}},
 		&Graft{Topic: "orders.eu", Author: author},
 		&Prune{Topic: "orders.eu", Author: author},
 		&Want{
@@ -62,8 +64,22 @@ func sampleMessages(t testing.TB) []Message {
 		&Resolve{Session: 9, Short: []uint64{0x010203040506, 0xfffffffffffe}, Done: true},
 		&Part{Batch: batch.ID, Size: uint32(batch.Size()), Offset: 4, Data: batch.Raw[4:12]},
 		&Trimmed{Topic: "orders.eu", Marks: []AuthorMark{{author, older}, {Author: author}}},
+		&Contact{Topic: "orders.eu", Pull: true, Rumors: []Rumor{{ShortID{0xaa, 1}, 2}, {ID: ShortID{0xbb, 2}}}},
+		&Rumors{Topic: "orders.eu", Busy: true, Rumors: []Rumor{{ShortID{0xcc, 3}, 1}}},
+		&Feedback{Topic: "orders.eu", Rumors: []RumorFeedback{
+			{ID: ShortID{0xaa, 1}, Known: true, Counter: CounterRemoved},
+			{ID: ShortID{0xbb, 2}, Need: true},
+			{ID: ShortID{0xcc, 3}, Known: true, Need: true, Counter: 1},
+			{ID: ShortID{0xdd, 4}},
+		}},
+		&Shuffle{Topic: "orders.eu", Reply: true, Full: true, Records: []Record{
+			{Peer: author.PeerID(), Signed: []byte("envelope")}, {Peer: rsaPeer, Signed: []byte{1}},
+		}},
 	}
 }
+
+// rsaPeer is named by the hash of a key that is too long to stand in the ID itself.
+const rsaPeer = PeerID("\x12\x20" + "abcdefghijklmnopqrstuvwxyz012345")
 
 // sampleRanges returns ranges whose bounds take each packed form.
 func sampleRanges(low Time) []RangeDigest {
@@ -190,6 +206,11 @@ func TestParseFrameRefuses(t *testing.T) {
 		{"too many topics", message(&Topics{Remove: slicesOf("a", EntriesMax+1)}), ErrTooLarge},
 		{"a topic entry without name", message(&Topics{Add: []TopicEntry{{}}}), ErrFormat},
 		{"too many heads", message(&Have{Topic: "a", Heads: make([]Head, EntriesMax+1)}), ErrTooLarge},
+		{"an advance of number 0", content(kindAdvance, 0x0a, 2, 0, 1), ErrFormat},
+		{"an advance of half a pair", content(kindAdvance, 0x0a, 1, 1), ErrFormat},
+		{"an advance of a pair that is cut off", content(kindAdvance, 0x0a, 2, 1, 0x80), ErrFormat},
+		{"an advance of a number of 33 bits", content(kindAdvance, 0x0a, 6, 0x80, 0x80, 0x80, 0x80, 0x10, 1), ErrFormat},
+		{"too many advances", message(&Advance{Heads: advances(EntriesMax + 1)}), ErrTooLarge},
 		{"a head without author", content(kindHave, 0x0a, 1, 'a', 0x12, 0), ErrFormat},
 		{"no author", content(kindGraft, 0x0a, 1, 'a'), ErrFormat},
 		{"a short author", content(kindGraft, 0x0a, 1, 'a', 0x12, 1, 1), ErrFormat},
@@ -238,6 +259,14 @@ func TestAMessagesErrorSaysWhere(t *testing.T) {
 	}
 }
 
+func advances(n int) []AdvancedHead {
+	heads := make([]AdvancedHead, n)
+	for i := range heads {
+		heads[i] = AdvancedHead{1, 1}
+	}
+	return heads
+}
+
 // drawMessage draws a message of any kind but Push.
 func drawMessage(t *rapid.T) Message {
 	token := rapid.StringMatching(`[a-zé0-9_-]{1,8}`)
@@ -254,7 +283,7 @@ func drawMessage(t *rapid.T) Message {
 	instant := rapid.Map(rapid.Int64(), func(v int64) Time { return Time(v) })
 	u32, u64, yes := rapid.Uint32(), rapid.Uint64(), rapid.Bool()
 	name, a := topic.Draw(t, "topic"), author.Draw(t, "author")
-	switch kind := rapid.IntRange(kindInterest, kindTrimmed).Draw(t, "kind"); kind {
+	switch kind := rapid.SampledFrom(kinds()[1:]).Draw(t, "kind"); kind {
 	case kindInterest:
 		return &Interest{nonEmpty(rapid.SliceOf(topic).Draw(t, "add")), nonEmpty(rapid.SliceOf(topic).Draw(t, "remove"))}
 	case kindTopics:
@@ -268,7 +297,13 @@ func drawMessage(t *rapid.T) Message {
 	case kindHave:
 		m := &Have{Topic: name}
 		for _, v := range rapid.SliceOf(author).Draw(t, "heads") {
-			m.Heads = append(m.Heads, Head{v, mark.Draw(t, "base"), mark.Draw(t, "head")})
+			m.Heads = append(m.Heads, Head{v, mark.Draw(t, "base"), mark.Draw(t, "head"), u32.Draw(t, "number")})
+		}
+		return m
+	case kindAdvance:
+		m := &Advance{}
+		for _, seq := range rapid.SliceOfN(u64, 1, 20).Draw(t, "heads") {
+			m.Heads = append(m.Heads, AdvancedHead{rapid.Uint32Min(1).Draw(t, "number"), seq})
 		}
 		return m
 	case kindGraft:
@@ -304,6 +339,13 @@ func drawMessage(t *rapid.T) Message {
 			m.Marks = append(m.Marks, AuthorMark{v, mark.Draw(t, "mark")})
 		}
 		return m
+	case kindShuffle:
+		m := &Shuffle{Topic: name, Reply: yes.Draw(t, "reply"), Full: yes.Draw(t, "full")}
+		for _, v := range rapid.SliceOfN(author, 0, RecordsMax).Draw(t, "records") {
+			signed := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "signed")
+			m.Records = append(m.Records, Record{Peer: v.PeerID(), Signed: signed})
+		}
+		return m
 	case kindPart:
 		m := &Part{Batch: BatchID(a), Data: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "data")}
 		m.Offset = rapid.Uint32Range(0, uint32(BatchMaxBytes-len(m.Data))).Draw(t, "offset")
@@ -313,6 +355,18 @@ func drawMessage(t *rapid.T) Message {
 		return &Refuse{name, a, mark.Draw(t, "mark"), Reason(u32.Draw(t, "reason"))}
 	case kindHello:
 		return &Hello{u64.Draw(t, "mine"), u64.Draw(t, "yours")}
+	case kindContact:
+		return &Contact{name, yes.Draw(t, "pull"), drawRumors(t)}
+	case kindRumors:
+		return &Rumors{name, yes.Draw(t, "busy"), drawRumors(t)}
+	case kindFeedback:
+		m := &Feedback{Topic: name}
+		for _, id := range rapid.SliceOf(shortIDs).Draw(t, "rumors") {
+			m.Rumors = append(m.Rumors, RumorFeedback{
+				id, yes.Draw(t, "known"), yes.Draw(t, "need"), rapid.Uint8().Draw(t, "counter"),
+			})
+		}
+		return m
 	case kindOpen, kindAnswer, kindCells, kindMore, kindResolve:
 		return drawExchange(t, kind, name)
 	default:
@@ -324,6 +378,13 @@ var shortIDs = rapid.Custom(func(t *rapid.T) (id ShortID) {
 	binary.LittleEndian.PutUint64(id[5:], rapid.Uint64().Draw(t, "short ID"))
 	return id
 })
+
+func drawRumors(t *rapid.T) (list []Rumor) {
+	for _, id := range rapid.SliceOf(shortIDs).Draw(t, "rumors") {
+		list = append(list, Rumor{id, rapid.Uint8().Draw(t, "counter")})
+	}
+	return list
+}
 
 func drawResumes(t *rapid.T) (list []Resume) {
 	for _, id := range rapid.SliceOfN(shortIDs, 0, ResumesMax).Draw(t, "resume") {

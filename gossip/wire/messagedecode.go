@@ -233,11 +233,37 @@ func (r *messageReader) head() (h Head) {
 			h.Head.Epoch = in.epoch()
 		case 5:
 			h.Head.Seq = in.uint64()
+		case 6:
+			h.Number = in.uint32()
 		}
 	}
 	in.needAuthor(author)
 	r.join(&in)
 	return h
+}
+
+func (r *messageReader) advance() *Advance {
+	m := &Advance{}
+	for r.next() {
+		if r.f.num != 1 {
+			continue
+		}
+		b := r.bytes()
+		if m.Heads == nil && len(b) > 0 {
+			m.Heads = make([]AdvancedHead, 0, min(len(b)/2, EntriesMax)) // a pair takes two bytes at least
+		}
+		for pos := 0; pos < len(b) && r.room(len(m.Heads), EntriesMax); {
+			number, next := uvarint(b, pos)
+			seq, end := uvarint(b, max(next, 0))
+			if next <= pos || end <= next || number == 0 || number > math.MaxUint32 {
+				r.mistake(fmt.Errorf("%w: advanced heads that are no pairs of number and sequence", ErrFormat))
+				break
+			}
+			m.Heads = append(m.Heads, AdvancedHead{uint32(number), seq})
+			pos = end
+		}
+	}
+	return m
 }
 
 // needAuthor notes a message that lacks its author.

@@ -1,16 +1,14 @@
 package wire
 
+import "google.golang.org/protobuf/encoding/protowire"
+
 // appendContent appends the fields of a message other than a Push, in
 // ascending order of their numbers. busnode.proto names them.
 func appendContent(dst []byte, m Message) []byte {
 	switch m := m.(type) {
 	case *Interest:
-		for _, filter := range m.Add {
-			dst = appendElement(dst, 1, filter)
-		}
-		for _, filter := range m.Remove {
-			dst = appendElement(dst, 2, filter)
-		}
+		dst = appendElements(dst, 1, m.Add)
+		dst = appendElements(dst, 2, m.Remove)
 	case *Topics:
 		dst = appendTopics(dst, m)
 	case *Link:
@@ -18,6 +16,8 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendBool(dst, 2, m.Up)
 	case *Have:
 		dst = appendHave(dst, m)
+	case *Advance:
+		dst = appendAdvance(dst, m)
 	case *Graft:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendBytes(dst, 2, m.Author[:])
@@ -32,10 +32,7 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendUint(dst, 1, uint64(m.ID))
 		dst = appendBool(dst, 2, m.More)
 	case *Heartbeat:
-		dst = appendTime(dst, 1, m.Wall)
-		dst = appendTime(dst, 2, m.Floor)
-		dst = appendTime(dst, 3, m.Cut)
-		dst = appendFixed(dst, 4, m.Digest)
+		dst = appendHeartbeat(dst, m)
 	case *TopicDigests:
 		dst = appendTopicDigests(dst, m)
 	case *Open:
@@ -53,12 +50,17 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendKeyed(dst, 2, m.Short)
 		dst = appendBool(dst, 3, m.Done)
 	case *Part:
-		dst = appendBytes(dst, 1, m.Batch[:])
-		dst = appendUint(dst, 2, uint64(m.Size))
-		dst = appendUint(dst, 3, uint64(m.Offset))
-		dst = appendBytes(dst, 4, m.Data)
+		dst = appendPart(dst, m)
 	case *Trimmed:
 		dst = appendTrimmed(dst, m)
+	case *Contact:
+		dst = appendContact(dst, m)
+	case *Rumors:
+		dst = appendRumorsMessage(dst, m)
+	case *Feedback:
+		dst = appendFeedback(dst, m)
+	case *Shuffle:
+		dst = appendShuffle(dst, m)
 	case *Offer:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendIDs(dst, 2, m.IDs)
@@ -70,6 +72,13 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendBytes(dst, 2, m.Author[:])
 		dst = appendMark(dst, 3, m.Mark)
 		dst = appendUint(dst, 5, uint64(m.Reason))
+	}
+	return dst
+}
+
+func appendElements(dst []byte, num int, list []string) []byte {
+	for _, s := range list {
+		dst = appendElement(dst, num, s)
 	}
 	return dst
 }
@@ -103,7 +112,26 @@ func appendHave(dst []byte, m *Have) []byte {
 		dst = appendBytes(dst, 1, h.Author[:])
 		dst = appendMark(dst, 2, h.Base)
 		dst = appendMark(dst, 4, h.Head)
+		dst = appendUint(dst, 6, uint64(h.Number))
 		dst = endNested(dst, start)
+	}
+	return dst
+}
+
+// appendAdvance packs pairs of number and sequence, two varints each.
+func appendAdvance(dst []byte, m *Advance) []byte {
+	if len(m.Heads) == 0 {
+		return dst
+	}
+	size := 0
+	for i := range m.Heads {
+		size += protowire.SizeVarint(uint64(m.Heads[i].Number)) + protowire.SizeVarint(m.Heads[i].Seq)
+	}
+	dst = append(dst, 1<<3|typeBytes)
+	dst = protowire.AppendVarint(dst, uint64(size))
+	for i := range m.Heads {
+		dst = protowire.AppendVarint(dst, uint64(m.Heads[i].Number))
+		dst = protowire.AppendVarint(dst, m.Heads[i].Seq)
 	}
 	return dst
 }

@@ -213,6 +213,11 @@ func TestPackedFormsAreRefused(t *testing.T) {
 		{"a resume beyond any batch", kindWant, 9, append([]byte{0x0a, 16, 15: 0, 17: 0},
 			0x10, 0xff, 0xff, 0xff, 0x7f), ErrTooLarge},
 		{"a trimmed author of 31 bytes", kindTrimmed, 2, append([]byte{0x0a, 31}, make([]byte, 31)...), ErrFormat},
+		{"rumors of 16 bytes", kindContact, 3, make([]byte, 16), ErrFormat},
+		{"half a rumor", kindRumors, 3, make([]byte, 17+9), ErrFormat},
+		{"too many rumors", kindContact, 3, make([]byte, 17*(EntriesMax+1)), ErrTooLarge},
+		{"feedback of 17 bytes", kindFeedback, 2, make([]byte, 17), ErrFormat},
+		{"too much feedback", kindFeedback, 2, make([]byte, 18*(EntriesMax+1)), ErrTooLarge},
 		{"a trimmed mark without author", kindTrimmed, 2, []byte{0x10, 1}, ErrFormat},
 	} {
 		content := protowire.AppendBytes(protowire.AppendTag(nil, c.num, protowire.BytesType), c.bytes)

@@ -10,6 +10,9 @@ import (
 // (0x00, 36 bytes) of libp2p's PublicKey message (type 1 is Ed25519, 32 bytes of key).
 const ed25519Prefix = "\x00\x24\x08\x01\x12\x20"
 
+// peerIDMaxBytes is the length of the longest peer ID: an inline key of 42 bytes.
+const peerIDMaxBytes = 2 + 42
+
 // PeerID returns the peer ID of the author's key.
 func (a Author) PeerID() PeerID { return PeerID(ed25519Prefix + string(a[:])) }
 

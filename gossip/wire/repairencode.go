@@ -32,6 +32,13 @@ func appendResumes(dst []byte, num int, list []Resume) []byte {
 	return dst
 }
 
+func appendPart(dst []byte, m *Part) []byte {
+	dst = appendBytes(dst, 1, m.Batch[:])
+	dst = appendUint(dst, 2, uint64(m.Size))
+	dst = appendUint(dst, 3, uint64(m.Offset))
+	return appendBytes(dst, 4, m.Data)
+}
+
 func appendTrimmed(dst []byte, m *Trimmed) []byte {
 	dst = appendString(dst, 1, m.Topic)
 	for i := range m.Marks {
@@ -42,6 +49,13 @@ func appendTrimmed(dst []byte, m *Trimmed) []byte {
 		dst = endNested(dst, start)
 	}
 	return dst
+}
+
+func appendHeartbeat(dst []byte, m *Heartbeat) []byte {
+	dst = appendTime(dst, 1, m.Wall)
+	dst = appendTime(dst, 2, m.Floor)
+	dst = appendTime(dst, 3, m.Cut)
+	return appendFixed(dst, 4, m.Digest)
 }
 
 func appendTopicDigests(dst []byte, m *TopicDigests) []byte {

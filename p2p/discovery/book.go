@@ -19,6 +19,9 @@ const (
 	backoffFar  = time.Minute      // for others
 	lately      = 10 * time.Minute // after the end of the last link
 	linkFair    = 2 * time.Second  // a link that ended sooner counts as a failure
+
+	avoidNamed = 5 * time.Minute // named peers that have too many connections, or of which this node has
+	avoidFar   = time.Hour       // others
 )
 
 // Source says how a peer became known.
@@ -45,6 +48,7 @@ type entry struct {
 	good     bool // was linked in this run or the last one
 	failures int  // since the last link
 	next     time.Time
+	avoid    time.Time // until then not dialled while there is another link
 	changed  time.Time // of linked; zero: never linked
 	err      error     // why the newest try failed
 	warned   bool

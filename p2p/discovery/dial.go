@@ -53,8 +53,12 @@ func (k *Keeper) dialDue(now time.Time) (next time.Time) {
 		if !e.named() && k.links >= k.cfg.LinksWanted {
 			continue
 		}
-		if e.next.After(now) {
-			next = earlier(next, e.next)
+		at := e.next
+		if k.links > 0 && e.avoid.After(at) {
+			at = e.avoid
+		}
+		if at.After(now) {
+			next = earlier(next, at)
 			continue
 		}
 		due = append(due, e)

@@ -139,16 +139,18 @@ func (k *Keeper) Ask(info peer.AddrInfo) error {
 	if e == nil {
 		return fmt.Errorf("%w: %s is this node, or too many peers are known", ErrAddress, info.ID)
 	}
+	e.avoid = time.Time{}
 	k.hurry(e)
 	return nil
 }
 
-// Retry dials the peers without waiting for their next turn.
+// Retry dials the peers, avoided or not, without waiting for their next turn.
 func (k *Keeper) Retry(peers ...peer.ID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range peers {
 		if e := k.book[p]; e != nil {
+			e.avoid = time.Time{}
 			k.hurry(e)
 		}
 	}
@@ -180,6 +182,7 @@ func (k *Keeper) Up(p peer.ID, conn network.Conn) {
 		k.links++
 	}
 	e.linked, e.good, e.warned, e.err, e.changed = true, true, false, nil, time.Now()
+	e.avoid = time.Time{}
 	k.dirty = true
 	k.signal()
 }
@@ -195,14 +198,34 @@ func (k *Keeper) Down(p peer.ID, reason error) {
 	now := time.Now()
 	e.linked, e.err = false, reason
 	k.links--
-	if now.Sub(e.changed) >= linkFair {
-		e.failures = 0
+	switch {
+	case e.avoid.After(now):
+		e.err = nil // as it should be
 		k.hurry(e)
-	} else {
+	case now.Sub(e.changed) >= linkFair:
+		k.hurry(e)
+	default:
 		e.failed(now, reason)
 	}
 	e.changed = now
 	k.signal()
+}
+
+// Avoid keeps the peer from being dialled for a while, unless there is no link at
+// all: it or this node has too many connections. One that nobody named is left to
+// others for longer: who knows better whom to connect to says so by dialling.
+func (k *Keeper) Avoid(p peer.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.book[p]
+	if e == nil {
+		return
+	}
+	wait := avoidFar
+	if e.named() {
+		wait = avoidNamed
+	}
+	e.avoid = time.Now().Add(wait/2 + jitter(wait))
 }
 
 // Refused hears that the peer and this node will not have each other for now.

@@ -60,6 +60,9 @@ type Observer struct {
 	Started func()
 	Up      func(carrier.Link, network.Conn)
 	Down    func(peer.ID, error)
+	// Avoid is called when a peer should not be connected to for minutes, unless
+	// there is no other: one of the two has too many.
+	Avoid func(peer.ID)
 	// Refused is called when a handshake with the peer failed for a reason that
 	// time does not heal, or the peer was disconnected.
 	Refused func(peer.ID, error)
@@ -77,6 +80,10 @@ type Carrier struct {
 	slots   slots
 	refused refusals
 	counter counters
+
+	recordChanged chan struct{}
+	recordMu      sync.Mutex // guards the field below
+	record        ownRecord
 
 	mu         sync.RWMutex // guards the fields below
 	started    bool
@@ -99,6 +106,7 @@ func New(cfg Config) *Carrier {
 	return &Carrier{
 		cfg: cfg, log: cfg.Logger.With("component", "streams"), born: time.Now(),
 		ctx: ctx, cancel: cancel, neighbours: make(map[peer.ID]*neighbour),
+		recordChanged: make(chan struct{}, 1),
 	}
 }
 
@@ -132,7 +140,7 @@ func (c *Carrier) Start(h carrier.Handler) error {
 	}
 	sub, err := c.cfg.Host.EventBus().Subscribe([]any{
 		new(event.EvtPeerIdentificationCompleted), new(event.EvtPeerIdentificationFailed),
-		new(event.EvtPeerProtocolsUpdated),
+		new(event.EvtPeerProtocolsUpdated), new(event.EvtLocalAddressesUpdated),
 	})
 	if err != nil {
 		return fmt.Errorf("streams: subscribe to the host's events: %w", err)
@@ -167,6 +175,8 @@ func (c *Carrier) Start(h carrier.Handler) error {
 func (c *Carrier) listen(sub event.Subscription) {
 	for e := range sub.Out() {
 		switch e := e.(type) {
+		case event.EvtLocalAddressesUpdated:
+			c.addrsChanged()
 		case event.EvtPeerIdentificationCompleted:
 			c.consider(e.Peer)
 		case event.EvtPeerProtocolsUpdated:

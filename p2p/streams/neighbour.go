@@ -48,6 +48,8 @@ type neighbour struct {
 	wake      chan struct{} // something of what run waits for has changed
 	link      atomic.Pointer[link]
 	roundTrip atomic.Int64 // nanoseconds
+	resting   atomic.Bool  // one side has too many: no stream is opened on this connection
+	wanted    atomic.Bool  // it was dialled on a connection that the other side opened
 
 	mu sync.Mutex // guards in
 	in [carrier.Lanes]network.Stream
@@ -64,6 +66,7 @@ func (n *neighbour) offer(in *inbound) {
 	old := n.in[in.lane]
 	n.in[in.lane] = in.stream
 	n.mu.Unlock()
+	n.resting.Store(false)
 	if old != nil {
 		n.c.abandon(old)
 	}
@@ -108,7 +111,7 @@ func (n *neighbour) run() {
 			n.wait(wait)
 			continue
 		}
-		if !n.offered() && !n.c.dialled(n.id) {
+		if !n.offered() && (n.resting.Load() || !n.c.dialled(n.id) && !n.wanted.Load()) {
 			n.wait(0)
 			continue
 		}

@@ -55,25 +55,31 @@ func connect(t testing.TB, from, to host.Host) {
 	}
 }
 
-func newCarrier(h host.Host, secret string) *streams.Carrier {
-	return streams.New(streams.Config{Host: h, OwnHost: true, Secret: []byte(secret)})
-}
-
 func TestConformance(t *testing.T) {
-	for name, listen := range map[string]string{"tcp": overTCP, "quic": overQUIC} {
+	for name, v := range map[string]struct {
+		listen string
+		own    bool
+	}{"tcp": {overTCP, true}, "quic": {overQUIC, true}, "on the program's host": {overTCP, false}} {
 		t.Run(name, func(t *testing.T) {
 			carriertest.Run(t, func(t *testing.T, n int) *carriertest.Cluster {
 				c := &carriertest.Cluster{}
 				hosts := make([]host.Host, n)
 				for i := range hosts {
-					hosts[i] = newHost(t, listen)
-					c.Carriers = append(c.Carriers, carrier.Carrier(newCarrier(hosts[i], "secret")))
+					hosts[i] = newHost(t, v.listen)
+					c.Carriers = append(c.Carriers, streams.New(streams.Config{
+						Host: hosts[i], OwnHost: v.own, Secret: []byte("secret"),
+					}))
 					c.Peers = append(c.Peers, wire.PeerID(hosts[i].ID()))
 				}
 				c.Connect = func(i, j int) { connect(t, hosts[i], hosts[j]) }
 				c.Disconnect = func(i, j int) {
 					if err := hosts[i].Network().ClosePeer(hosts[j].ID()); err != nil {
 						t.Errorf("disconnect: %v", err)
+					}
+				}
+				c.Vanish = func(i int) {
+					if err := hosts[i].Close(); err != nil {
+						t.Errorf("close the host: %v", err)
 					}
 				}
 				return c

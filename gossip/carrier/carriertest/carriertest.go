@@ -29,6 +29,8 @@ type Cluster struct {
 	Connect func(i, j int)
 	// Disconnect breaks the link of two carriers, so that both notice. Nil: not tested.
 	Disconnect func(i, j int)
+	// Vanish takes a carrier that is closed off the network. Nil: Close has done so.
+	Vanish func(i int)
 }
 
 // Factory makes a cluster of n carriers. What it opens beside them it closes in t.Cleanup.
@@ -63,6 +65,9 @@ func Run(t *testing.T, f Factory) {
 		{name: "Close before Start", run: testCloseUnstarted},
 		{name: "Send after Close", run: testSendClosed},
 		{name: "the peer hears of a Close", run: testPeerClose, oneToOne: true},
+		{name: "records tell who signed them", run: testRecords, oneToOne: true},
+		{name: "a peer is dialled by its record, and released", run: testDial, oneToOne: true},
+		{name: "a dial that fails is told", run: testDialFails, oneToOne: true},
 	}
 	for _, tt := range tests {
 		if tt.reliable && !traits.Reliable || tt.oneToOne && traits.Many {
@@ -175,6 +180,23 @@ type rig struct {
 // start starts n carriers and links the first with each other one.
 func start(t *testing.T, f Factory, n int) *rig {
 	t.Helper()
+	r := startApart(t, f, n)
+	for i := 1; i < n; i++ {
+		r.link(t, 0, i)
+	}
+	if r.Segment != "" {
+		for _, h := range r.handlers {
+			if e := h.next(t); !e.up || e.peer != r.Segment {
+				t.Fatalf("got %+v, want the segment's LinkUp", e)
+			}
+		}
+	}
+	return r
+}
+
+// startApart starts n carriers and links none.
+func startApart(t *testing.T, f Factory, n int) *rig {
+	t.Helper()
 	r := &rig{Cluster: f(t, n)}
 	for _, c := range r.Carriers {
 		h := newRecorder(t)
@@ -186,16 +208,6 @@ func start(t *testing.T, f Factory, n int) *rig {
 		})
 		if err := c.Start(h); err != nil {
 			t.Fatalf("Start: %v", err)
-		}
-	}
-	for i := 1; i < n; i++ {
-		r.link(t, 0, i)
-	}
-	if r.Segment != "" {
-		for _, h := range r.handlers {
-			if e := h.next(t); !e.up || e.peer != r.Segment {
-				t.Fatalf("got %+v, want the segment's LinkUp", e)
-			}
 		}
 	}
 	return r
