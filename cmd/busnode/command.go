@@ -42,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 timed out with less than asked, 130 int
 	root.AddCommand(
 		a.runCommand(), a.pubCommand(), a.subCommand(),
 		a.statusCommand(), a.peersCommand(), a.topicsCommand(), a.durableCommand(),
-		a.demoCommand(), a.benchCommand(),
+		a.demoCommand(), a.benchCommand(), a.simCommand(),
 		a.keygenCommand(), a.versionCommand(), completionCommand(),
 	)
 	return root
