@@ -2,7 +2,7 @@
 TOOL = go tool -modfile=tools/go.mod
 FUZZTIME ?= 10s
 
-.PHONY: help build test race fuzz bench lint format cover demo check clean
+.PHONY: help build test race fuzz bench lint format cover demo compare check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ cover: ## test coverage by package
 
 demo: ## the demonstration: nodes, a cut, a crash, a late joiner
 	go run ./cmd/busnode demo
+
+compare: ## busnode and GossipSub side by side, twenty minutes
+	go -C compare test -count 1 -timeout 60m -run Table -compare.full $(COMPAREFLAGS)
 
 check: ## what CI runs
 	bash .ci/run
