@@ -66,7 +66,9 @@ func (n *neighbour) offer(in *inbound) {
 	old := n.in[in.lane]
 	n.in[in.lane] = in.stream
 	n.mu.Unlock()
-	n.resting.Store(false)
+	if in.lane == carrier.News { // that for repair may come late, and be of a link that is to end
+		n.resting.Store(false)
+	}
 	if old != nil {
 		n.c.abandon(old)
 	}
