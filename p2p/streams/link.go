@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -71,7 +72,10 @@ func (l *link) run(ctx context.Context) error {
 	c.handler.LinkUp(l.info)
 	ctx, cancel := context.WithCancel(ctx)
 	l.wg.Go(l.news.run)
-	l.wg.Go(func() { l.read(carrier.News, l.in) })
+	l.wg.Go(func() {
+		_, err := l.read(carrier.News, l.in)
+		l.fail(err)
+	})
 	l.wg.Go(func() { l.openRepair(ctx) })
 	l.wg.Go(l.readRepair)
 	l.sendPing()
@@ -141,16 +145,18 @@ func (l *link) openRepair(ctx context.Context) {
 	}
 }
 
-// readRepair reads the peer's stream for repair when it comes.
+// readRepair reads the peer's stream for repair when it comes. One that ends
+// before any frame may be of an earlier link on the same connection, proven late:
+// the peer's own is yet to come. If this was the peer's own, the peer's writer
+// sees its end too.
 func (l *link) readRepair() {
 	for {
 		if s := l.n.take(carrier.Repair); s != nil {
-			l.wg.Go(func() {
-				<-l.done
-				l.n.c.abandon(s)
-			})
-			l.read(carrier.Repair, s)
-			return
+			if frames, err := l.readUntilDone(s); frames > 0 || !streamEnded(err) {
+				l.fail(err)
+				return
+			}
+			continue
 		}
 		select {
 		case <-l.adopt:
@@ -160,19 +166,37 @@ func (l *link) readRepair() {
 	}
 }
 
-// read hands the stream's frames to the handler until the stream or the link ends.
-func (l *link) read(lane carrier.Lane, s network.Stream) {
-	r := newFrameReader(listener{s, l, lane}, wire.FrameMaxBytes)
-	for {
-		frame, control, err := r.next()
-		if err != nil {
-			l.fail(fmt.Errorf("read: %w", err))
-			return
-		}
+// readUntilDone reads s until it ends, or the link, which resets it.
+func (l *link) readUntilDone(s network.Stream) (frames int, err error) {
+	over := make(chan struct{})
+	defer close(over)
+	l.wg.Go(func() {
 		select {
 		case <-l.done:
-			return
-		default:
+		case <-over:
+		}
+		l.n.c.abandon(s)
+	})
+	return l.read(carrier.Repair, s)
+}
+
+// streamEnded tells a stream that was closed or reset from one that carried
+// what is none of ours.
+func streamEnded(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, network.ErrReset)
+}
+
+// read hands the stream's frames to the handler until the stream or the link ends.
+// It returns how many came, and why it ended.
+func (l *link) read(lane carrier.Lane, s network.Stream) (frames int, err error) {
+	r := newFrameReader(listener{s, l, lane}, wire.FrameMaxBytes)
+	for ; ; frames++ {
+		frame, control, err := r.next()
+		if err != nil {
+			return frames, fmt.Errorf("read: %w", err)
+		}
+		if l.ended() {
+			return frames, carrier.ErrNoLink
 		}
 		if control {
 			l.control(frame)
