@@ -40,7 +40,7 @@ func (a *app) scenario(ctx context.Context, file string) error {
 	if err != nil {
 		return asUsage(err)
 	}
-	err = script.Run(interruptedWriter{ctx, a.stdout})
+	err = script.Run(a.stdout, func() bool { return ctx.Err() != nil })
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -62,18 +62,4 @@ func (a *app) readScript(file string) (name string, text []byte, err error) {
 		return "", nil, fmt.Errorf("the script: %w", err)
 	}
 	return name, text, nil
-}
-
-// interruptedWriter takes nothing more once its context is done: a scenario
-// then ends with its next line.
-type interruptedWriter struct {
-	ctx context.Context //nolint:containedctx // a writer has no other way to be told
-	w   io.Writer
-}
-
-func (w interruptedWriter) Write(b []byte) (int, error) {
-	if w.ctx.Err() != nil {
-		return 0, context.Cause(w.ctx)
-	}
-	return w.w.Write(b)
 }

@@ -412,8 +412,10 @@ func TestScenarioTellsWhatHappens(t *testing.T) {
 		t.Errorf("a script that is not there: code %d, %s", code, errs)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errInterrupted)
-	if out, _, code := inProcessWith(ctx, nil, script, "sim", "scenario", "-"); code != exitInterrupted || out != "" {
+	timer := time.AfterFunc(50*time.Millisecond, func() { cancel(errInterrupted) })
+	defer timer.Stop()
+	out, _, code := inProcessWith(ctx, nil, script+"run 1000h\n", "sim", "scenario", "-")
+	if code != exitInterrupted || strings.Contains(out, "1000h") {
 		t.Errorf("interrupted: code %d, %s", code, out)
 	}
 }

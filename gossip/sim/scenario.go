@@ -18,6 +18,9 @@ var ErrScenario = errors.New("sim: mistake in the scenario")
 // not met. It names file and line, and what was seen.
 var ErrUnexpected = errors.New("sim: not as expected")
 
+// ErrEnded is the error of a script that its caller ended.
+var ErrEnded = errors.New("sim: ended by its caller")
+
 // Scenario is a script: a network, what befalls it, and what is expected of it,
 // line by line. docs/simulator.md has its language, and [Verbs] in short.
 type Scenario struct {
@@ -41,6 +44,7 @@ type action func(p *play) (seen string, err error)
 // play is a scenario that runs.
 type play struct {
 	sim      *Sim
+	ended    func() bool // whether the caller ends it
 	checkers []Checker
 	bounded  *BoundedChecker
 	walls    []*Partition
@@ -116,10 +120,16 @@ func Verbs() []string {
 // the line, and what came of it. It ends with the first expectation that is
 // not met, with an error that wraps [ErrUnexpected], or where a line does not fit
 // what it meets, with one that wraps [ErrScenario], or with an error of w's.
-func (s *Scenario) Run(w io.Writer) error {
+//
+// ended, if not nil, is asked after each line, and while time passes; once it reports true,
+// the script ends with [ErrEnded].
+func (s *Scenario) Run(w io.Writer, ended func() bool) error {
+	if ended == nil {
+		ended = endless
+	}
 	params, config := s.params, s.config
 	params.Config, params.Trace = &config, true
-	p := &play{sim: New(params)}
+	p := &play{sim: New(params), ended: ended}
 	p.checkers = Checkers(p.sim)
 	for _, c := range p.checkers {
 		if b, ok := c.(*BoundedChecker); ok {
@@ -129,7 +139,10 @@ func (s *Scenario) Run(w io.Writer) error {
 	p.base = p.sim.Tally()
 	for _, st := range s.steps {
 		seen, err := st.do(p)
-		if err != nil {
+		switch {
+		case ended():
+			return fmt.Errorf("%w: %s:%d: %s", ErrEnded, s.name, st.line, st.text)
+		case err != nil:
 			return fmt.Errorf("%w: %s:%d: %s: %w", kindOf(err), s.name, st.line, st.text, err)
 		}
 		if _, err := fmt.Fprintf(w, "%10.3fs  %-36s  %s\n", p.sim.Now().Seconds(), st.text, seen); err != nil {
@@ -177,11 +190,12 @@ func (s *Sim) amiss() error {
 	return nil
 }
 
-// until lets time pass until is returns nil, at most d. It returns what is returned last.
-func (s *Sim) until(d time.Duration, is func() error) error {
-	for end := s.Now() + d; ; s.Run(min(lookEvery, end-s.Now())) {
+// until lets time pass until is returns nil or ended reports true, at most d. It returns what is
+// returned last.
+func (s *Sim) until(d time.Duration, is func() error, ended func() bool) error {
+	for end := s.Now() + d; ; s.RunUntil(min(lookEvery, end-s.Now()), ended) {
 		err := is()
-		if err == nil || s.Now() >= end {
+		if err == nil || s.Now() >= end || ended() {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func TestScenarios(t *testing.T) {
 				var out bytes.Buffer
 				s, err := ParseScenario(file, text)
 				if err == nil {
-					err = s.Run(&out)
+					err = s.Run(&out, nil)
 				}
 				if seen[i] = out.String(); err != nil {
 					t.Fatalf("%v\n%s", err, out.String())
@@ -103,8 +103,29 @@ func TestScenarioRunEndsWithWhatIsNotAsExpected(t *testing.T) {
 			t.Fatalf("%q: %v", c.script, err)
 		}
 		var out bytes.Buffer
-		if err := s.Run(&out); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+		if err := s.Run(&out, nil); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: error %v, want %q", c.script, err, c.want)
+		}
+	}
+}
+
+func TestScenarioEndsWhenItsCallerEndsIt(t *testing.T) {
+	const begin = "latency 10ms\nnodes 3\noverlay line\nrun 1s\npublish 0 1\n"
+	for _, line := range []string{
+		"run 1000h", "expect quiet 1000h", "partition 1-2\npublish 0 1\nexpect held all within 1000h",
+	} {
+		s, err := ParseScenario("x", []byte(begin+line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		asked := 0
+		err = s.Run(&out, func() bool { asked++; return asked > 5000 })
+		if !errors.Is(err, ErrEnded) || asked > 5010 {
+			t.Errorf("%s: asked %d times, error %v", line, asked, err)
+		}
+		if strings.Contains(out.String(), "000h") {
+			t.Errorf("%s: the line that was under way is told as done:\n%s", line, out.String())
 		}
 	}
 }

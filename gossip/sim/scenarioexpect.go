@@ -34,7 +34,7 @@ func parseExpect(_ *Scenario, a *args) action {
 		d := a.duration("how long")
 		return func(p *play) (string, error) {
 			p.bounded.Quiet()
-			p.sim.Run(d)
+			p.sim.RunUntil(d, p.ended)
 			p.bounded.quiet = false
 			return "so it is", p.bounded.Err()
 		}
@@ -53,7 +53,7 @@ func within(a *args) time.Duration {
 func eventually(d time.Duration, is func(*play) error) action {
 	return func(p *play) (string, error) {
 		begin := p.sim.Now()
-		if err := p.sim.until(d, func() error { return is(p) }); err != nil {
+		if err := p.sim.until(d, func() error { return is(p) }, p.ended); err != nil {
 			return "", err
 		}
 		if took := p.sim.Now() - begin; took > 0 {

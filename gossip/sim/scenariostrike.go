@@ -10,7 +10,7 @@ var strikeVerbs = []verb{
 	{"run", "DURATION", false, true, func(_ *Scenario, a *args) action {
 		d := a.duration("how long")
 		return func(p *play) (string, error) {
-			p.sim.Run(d)
+			p.sim.RunUntil(d, p.ended)
 			return p.state(), nil
 		}
 	}},
@@ -200,19 +200,10 @@ func parseJoin(s *Scenario, a *args) action {
 		a.fail("«to» and the nodes that it knows are missing")
 	}
 	to := a.some()
-	filters := []string{">"}
-	switch {
-	case a.has("reading"):
-		filters = []string{a.filter()}
-	case a.has("publishing"):
-		filters = nil
-	}
-	if s.nodes += count; s.nodes > nodesMax {
-		a.fail("%d nodes are too many; at most %d", s.nodes, nodesMax)
-	}
+	params := s.moreNodes(a, count)
 	return func(p *play) (string, error) {
 		for range count {
-			n := p.sim.Add(NodeParams{Publisher: true, Filters: filters, Phase: -1})
+			n := p.sim.Add(params)
 			for _, i := range to {
 				peer := p.sim.nodes[i]
 				n.keep(peer)

@@ -146,22 +146,28 @@ func parseConfig(s *Scenario, a *args) action {
 
 func parseNodes(s *Scenario, a *args) action {
 	n := a.count("how many", 1, nodesMax)
-	filters := []string{">"}
+	params := s.moreNodes(a, n)
+	return func(p *play) (string, error) {
+		for range n {
+			p.sim.Add(params)
+		}
+		return p.upText(), nil
+	}
+}
+
+// moreNodes counts nodes that a line adds, and takes what they read.
+func (s *Scenario) moreNodes(a *args, n int) NodeParams {
+	params := NodeParams{Publisher: true, Filters: []string{">"}, Phase: -1}
 	switch {
 	case a.has("reading"):
-		filters = []string{a.filter()}
+		params.Filters = []string{a.filter()}
 	case a.has("publishing"):
-		filters = nil
+		params.Filters = nil
 	}
 	if s.nodes += n; s.nodes > nodesMax {
 		a.fail("%d nodes are too many; at most %d", s.nodes, nodesMax)
 	}
-	return func(p *play) (string, error) {
-		for range n {
-			p.sim.Add(NodeParams{Publisher: true, Filters: filters, Phase: -1})
-		}
-		return p.upText(), nil
-	}
+	return params
 }
 
 func (p *play) upText() string {

@@ -137,7 +137,9 @@ func (s *Sim) At(d time.Duration, do func()) {
 }
 
 // Run lets d pass.
-func (s *Sim) Run(d time.Duration) { s.RunUntil(d, func() bool { return false }) }
+func (s *Sim) Run(d time.Duration) { s.RunUntil(d, endless) }
+
+func endless() bool { return false }
 
 // RunUntil lets time pass until done reports true, which is asked about every
 // millisecond in which something happens, at most d. It returns whether done did.

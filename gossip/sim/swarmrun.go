@@ -361,7 +361,7 @@ func (w *swarm) demand() error {
 	}
 	s := w.sim
 	begin := s.Now()
-	if err := s.until(bound, s.amiss); err != nil {
+	if err := s.until(bound, s.amiss, endless); err != nil {
 		return w.judge(fmt.Errorf("%w: liveness: not all is well %v after the end of all faults: %w", ErrBroken, bound, err))
 	}
 	w.recovery = s.Now() - begin
@@ -369,7 +369,7 @@ func (w *swarm) demand() error {
 	for _, n := range s.nodes {
 		w.publish(n, w.topic())
 	}
-	if err := s.until(probe, s.amiss); err != nil {
+	if err := s.until(probe, s.amiss, endless); err != nil {
 		return w.judge(fmt.Errorf("%w: liveness: what is published when all is well is not everywhere after %v: %w",
 			ErrBroken, probe, err))
 	}
