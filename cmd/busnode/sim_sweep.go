@@ -50,7 +50,7 @@ type sweep struct {
 
 // notVaried are the flags of sim that make no rows.
 var notVaried = []string{
-	"partition", "crash", "rounds", "zipf", "minimize", "report", "plot", "output", "config", "vary", "help",
+	"partition", "crash", "rounds", "report", "plot", "output", "config", "vary", "help",
 }
 
 func (a *app) simSweepCommand() *cobra.Command {
@@ -66,7 +66,7 @@ milliseconds, or in cycles with --rounds; with --vary k=… a law ln(residue) = 
   busnode sim sweep --rounds --nodes 1000 --mode push --runs 50 --vary k=1,2,3,4,5`,
 	}
 	vary := ""
-	cmd.Flags().StringVar(&vary, "vary", "", "`flag=value,value,…`: what differs from row to row")
+	cmd.Flags().StringVar(&vary, "vary", "", "what differs from row to row, as `flag=values`: nodes=100,1000")
 	f := newSimFlags(cmd.Flags())
 	return a.does(cmd, 0, 0, resultOutputs, func(ctx context.Context, _ []string) error {
 		s, err := newSweep(f, vary)
@@ -88,8 +88,11 @@ func newSweep(f *simFlags, vary string) (*sweep, error) {
 			printable(vary))
 	}
 	flag := f.set.Lookup(name)
-	if flag == nil || slices.Contains(notVaried, name) {
-		return nil, usagef("--vary %s: no such flag of busnode sim can be varied", printable(name))
+	if flag == nil {
+		return nil, usagef("--vary %s: busnode sim has no such flag", printable(name))
+	}
+	if slices.Contains(notVaried, name) {
+		return nil, usagef("--vary %s: that flag is the same for all rows", name)
 	}
 	if f.isGiven(name) {
 		return nil, usagef("--%s: that is what --vary varies", name)

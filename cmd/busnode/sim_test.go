@@ -273,7 +273,8 @@ func TestSimRefusesWhatMakesNoSense(t *testing.T) {
 		{"sim sweep", "--vary is missing: the name of a flag and its values"},
 		{"sim sweep --vary nodes", "write the name of a flag and its values"},
 		{"sim sweep --vary colour=red", "no such flag"},
-		{"sim sweep --vary report=a,b", "no such flag"},
+		{"sim sweep --vary report=a,b", "--vary report: that flag is the same for all rows"},
+		{"sim sweep --vary zipf=yes", "--vary zipf=yes: write true or false"},
 		{"sim sweep --vary nodes=10,x", "--vary nodes=x: write a whole number"},
 		{"sim sweep --vary nodes=10,1", "--nodes 1: want 2"},
 		{"sim sweep --vary k=1,2", "--k: the tree has none"},
@@ -496,6 +497,7 @@ func TestSweepValuesAreInBaseUnits(t *testing.T) {
 	for vary, want := range map[string]string{
 		"loss=0,5%": "[0 0.05]", "latency=10ms,1s": "[10 1000]", "payload=1KiB,2KiB": "[1024 2048]",
 		"bandwidth=1Mbit,off": "[1e+06 0]", "seed=1,2": "[1 2]", "strategy=tree,mongering": "[tree mongering]",
+		"zipf=false,true": "[false true]",
 	} {
 		var r sweepResult
 		mustJSON(t, &r, "sim sweep "+few+" --vary "+vary)

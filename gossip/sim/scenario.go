@@ -145,7 +145,8 @@ func (s *Scenario) Run(w io.Writer, ended func() bool) error {
 		case err != nil:
 			return fmt.Errorf("%w: %s:%d: %s: %w", kindOf(err), s.name, st.line, st.text, err)
 		}
-		if _, err := fmt.Fprintf(w, "%10.3fs  %-36s  %s\n", p.sim.Now().Seconds(), st.text, seen); err != nil {
+		told := strings.TrimRight(fmt.Sprintf("%10.3fs  %-36s  %s", p.sim.Now().Seconds(), st.text, seen), " ")
+		if _, err := fmt.Fprintln(w, told); err != nil {
 			return fmt.Errorf("sim: scenario %s: %w", s.name, err)
 		}
 	}
