@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/busnode/busnode/gossip"
 )
 
 const module = "github.com/busnode/busnode/"
@@ -53,7 +55,7 @@ var banned = map[string]string{
 // TestPurity holds the core to its contract: the same inputs give the same
 // outputs. Each rule names what would break a replay.
 func TestPurity(t *testing.T) {
-	if raceEnabled {
+	if gossip.RaceEnabled {
 		t.Skip("skipped: type-checking the standard library takes long under the race detector; runs without it")
 	}
 	// With cgo, the importer would have to run a C compiler.

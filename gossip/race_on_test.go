@@ -1,5 +1,6 @@
 //go:build race
 
-package gossip_test
+package gossip
 
-const raceEnabled = true
+// RaceEnabled is for the tests of gossip_test, too.
+const RaceEnabled = true

@@ -13,8 +13,17 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("core.seed", 0, "run TestRandomFaults with this seed alone")
-	seedsFlag = flag.Int("core.seeds", 100, "how many seeds TestRandomFaults runs")
+	seedsFlag = flag.Int("core.seeds", unlessRace(100, 20), "how many seeds TestRandomFaults runs")
 )
+
+// unlessRace returns how much a test does, or how little under the race detector, which
+// finds nothing more in the hundredth repetition: nothing here is concurrent.
+func unlessRace[T any](usual, race T) T {
+	if RaceEnabled {
+		return race
+	}
+	return usual
+}
 
 // TestRandomFaults runs networks under faults drawn from a seed, in two phases:
 // while faults last nothing may be wrong, and after they end all nodes must come
