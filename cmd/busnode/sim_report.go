@@ -251,7 +251,7 @@ func (s *simulation) traffic() *report.Traffic {
 	var each, copies, needed float64 // payloads that arrived, and that somebody needed
 	if s.flags.rounds {
 		o := s.rounds[0]
-		tally, each = &o.Tally, 1/float64(s.flags.nodes*len(o.Rumors))
+		tally, each = &o.Tally, 1/float64((s.flags.nodes-1)*len(o.Rumors))
 		for _, rumor := range o.Rumors {
 			needed += float64(s.flags.nodes)*(1-rumor.Residue) - 1
 		}

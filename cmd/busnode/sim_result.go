@@ -91,7 +91,7 @@ func (f *simFlags) what() string {
 
 func (s *simulation) print(w *bytes.Buffer) {
 	rows := s.timeRows()
-	help := "copies: the least is one for each node but the publisher; residue: what spreading missed, repaired or not."
+	help := "node: each but the publisher, so that one copy is the least; residue: what spreading missed, repaired or not."
 	if s.flags.rounds {
 		rows, help = s.roundsRows()
 	}

@@ -262,3 +262,17 @@ func (l *nodeLog) restore(n *Node) {
 		n.core.RestoreGap(g)
 	}
 }
+
+// Held returns the batches of the author that the node's log holds, the oldest first.
+func (n *Node) Held(topic string, author *Node) (held []int) {
+	batches := n.sim.store.batches
+	for i := range n.log.arrivals {
+		if n.holds(i) && batches[i].Author == author.Index && batches[i].Batch.Header.Topic == topic {
+			held = append(held, i)
+		}
+	}
+	slices.SortStableFunc(held, func(x, y int) int {
+		return batches[x].Batch.Header.Start().Compare(batches[y].Batch.Header.Start())
+	})
+	return held
+}

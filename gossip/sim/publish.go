@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/busnode/busnode/gossip"
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -56,4 +57,22 @@ func (n *Node) Inject(b *wire.Batch) int {
 	n.core.Publish(b.ID, &b.Header)
 	n.step()
 	return i
+}
+
+// Equivocate has the node publish a batch, and hands another one for the same
+// place, signed with the node's key, to one of its neighbours.
+func (n *Node) Equivocate(topic string, to *Node) {
+	s := n.sim
+	b := n.seal(topic, twinBytes, *n.log.prev(topic))
+	n.Publish(topic, 0)
+	i := s.store.add(b, n.Index, s.now)
+	s.store.twins = append(s.store.twins, equivocation{topic, n.author, b.Header.Start()})
+	for _, o := range s.watch {
+		o.Published(n, i)
+	}
+	l := n.linkTo(to)
+	mustf(l != nil, "nodes %d and %d are not connected", n.Index, to.Index)
+	d := s.newDelivery(n, l, gossip.News)
+	d.add(s, nil, i)
+	s.dispatch(d)
 }

@@ -266,20 +266,6 @@ func (w *swarm) trim() {
 	n.Trim(held[:w.draw.IntN(len(held)+1)])
 }
 
-// Held returns the batches of the author that the node's log holds, the oldest first.
-func (n *Node) Held(topic string, author *Node) (held []int) {
-	batches := n.sim.store.batches
-	for i := range n.log.arrivals {
-		if n.holds(i) && batches[i].Author == author.Index && batches[i].Batch.Header.Topic == topic {
-			held = append(held, i)
-		}
-	}
-	slices.SortStableFunc(held, func(x, y int) int {
-		return batches[x].Batch.Header.Start().Compare(batches[y].Batch.Header.Start())
-	})
-	return held
-}
-
 // change takes an interest away, or gives it back.
 func (w *swarm) change() {
 	n := w.any()
@@ -297,24 +283,6 @@ func (w *swarm) equivocate() {
 	if topic := w.topic(); w.mayPublish(n) && len(n.links) > 0 {
 		n.Equivocate(topic, n.links[w.draw.IntN(len(n.links))].peer)
 	}
-}
-
-// Equivocate has the node publish a batch, and hands another one for the same
-// place, signed with the node's key, to one of its neighbours.
-func (n *Node) Equivocate(topic string, to *Node) {
-	s := n.sim
-	b := n.seal(topic, twinBytes, *n.log.prev(topic))
-	n.Publish(topic, 0)
-	i := s.store.add(b, n.Index, s.now)
-	s.store.twins = append(s.store.twins, equivocation{topic, n.author, b.Header.Start()})
-	for _, o := range s.watch {
-		o.Published(n, i)
-	}
-	l := n.linkTo(to)
-	mustf(l != nil, "nodes %d and %d are not connected", n.Index, to.Index)
-	d := s.newDelivery(n, l, gossip.News)
-	d.add(s, nil, i)
-	s.dispatch(d)
 }
 
 const twinBytes = 7 // of payload; the other has none
