@@ -49,7 +49,7 @@ func TestALateJoinerGetsAll(t *testing.T) {
 				a := n.add(fmt.Sprint("author", i), testConfig()).interest("x")
 				n.connect(a, b)
 				n.run(100 * time.Millisecond)
-				for range 10 {
+				for range unlessRace(10, 3) {
 					a.publish("x", 1)
 					events++
 				}
