@@ -273,7 +273,7 @@ func (s *simulation) traffic() *report.Traffic {
 			t.Kinds = append(t.Kinds, part(m, "push, needed", report.Payload, useful))
 			t.Kinds = append(t.Kinds, part(m, "push, redundant", report.Redundant, arrived-useful))
 			if arrived < 1 {
-				t.Kinds = append(t.Kinds, part(m, "push, lost", report.Redundant, 1-arrived))
+				t.Kinds = append(t.Kinds, part(m, "push, lost", report.Lost, 1-arrived))
 				t.Note += " Lost are pushes on links that went down, and to nodes that did."
 			}
 		case k.Kind == "repair":
@@ -352,11 +352,22 @@ func (s *sweep) scaling() []report.Scaling {
 		level(&control, r.ControlBytesPerNode)
 	}
 	if fit := s.fit(); fit != nil {
-		last.Fit = &report.Fit{A: fit.A, B: fit.B, R2: fit.R2}
-		hops.Fit = report.FitLog(hops.Points)
+		last.Fit, hops.Fit = reportFit(fit), fitLog(hops.Points)
 	}
 	return []report.Scaling{last, hops, copies, control}
 }
+
+// fitLog fits the points, of which not all are of as many nodes.
+func fitLog(points []report.ScalingPoint) *report.Fit {
+	var xs, ys []float64
+	for _, p := range points {
+		xs, ys = append(xs, p.Nodes), append(ys, p.Value)
+	}
+	fit := sim.FitLog(xs, ys)
+	return reportFit(&fit)
+}
+
+func reportFit(fit *sim.Fit) *report.Fit { return &report.Fit{A: fit.A, B: fit.B, R2: fit.R2} }
 
 // lastRange returns the least and the greatest of the runs' last arrivals.
 func (s *simulation) lastRange() (low, high float64) {
@@ -388,7 +399,7 @@ func (s *sweep) laws() []report.Law {
 		point := chart.Point{X: row.result.Traffic, Y: row.result.Residue, Note: s.flag + " " + s.texts[i]}
 		points.Points = append(points.Points, point)
 	}
-	return []report.Law{report.TrafficLaw(points)}
+	return []report.Law{report.TrafficLaw(sim.ResidueOfTraffic, points)}
 }
 
 // report makes a page's data of a table of the paper.
@@ -440,9 +451,9 @@ func (p *paper) laws() []report.Law {
 		add(0, found.Traffic, found.Residue)
 		add(1, p.rows[i].Paper.Traffic, p.rows[i].Paper.Residue)
 	}
-	laws := []report.Law{report.TrafficLaw(traffic...)}
+	laws := []report.Law{report.TrafficLaw(sim.ResidueOfTraffic, traffic...)}
 	if p.flags.table == 1 {
-		laws = append(laws, report.CounterLaw(counter...))
+		laws = append(laws, report.CounterLaw(sim.ResidueOfCounter, counter...))
 	}
 	return laws
 }

@@ -132,28 +132,21 @@ func (t *Traffic) Messages() chart.Ranking {
 
 func (t *Traffic) ranking(title string, u chart.Unit, value func(MessageKind) float64) chart.Ranking {
 	r := chart.Ranking{Title: title, Unit: u, Note: t.Note, Groups: []chart.Group{
-		{Name: "payload, needed", Color: 1}, {Name: "payload, redundant", Color: 2}, {Name: "control", Color: 3},
+		{Name: "payload, needed", Color: 1}, {Name: "payload, redundant or lost", Color: 2}, {Name: "control", Color: 3},
 	}}
 	for _, k := range t.Kinds {
 		class := k.Class
-		if class != Payload && class != Redundant {
+		switch class {
+		case Payload, Redundant:
+		case Lost:
+			class = Redundant
+		case Control:
+		default:
 			class = Control
 		}
 		r.Rows = append(r.Rows, chart.Row{Name: k.Name, Value: value(k), Color: int(class)})
 	}
 	return r
-}
-
-// Plot draws the values over time, with the faults shaded.
-func (t *Timeline) Plot(faults []Fault) chart.Plot {
-	p := chart.Plot{
-		Title: t.Title, Note: t.Note, X: timeAxis(false), Y: chart.Axis{Label: t.Label, Unit: t.Unit, Log: t.Log},
-		Bands: bands(faults), Direct: true,
-	}
-	for _, s := range t.Series {
-		p.Series = append(p.Series, chart.Series{Name: s.Name, Points: thin(s.Points)})
-	}
-	return p
 }
 
 // Plot draws the quantity against the number of nodes, on a logarithmic axis,
@@ -190,17 +183,15 @@ func (s *Scaling) Plot() chart.Plot {
 	return p
 }
 
-// String returns the law with its numbers: «y = 1.2 + 0.98·log₂ n, R² = 0.9981».
+func usable(p ScalingPoint) bool {
+	return p.Nodes > 0 && !math.IsInf(p.Nodes, 0) && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0)
+}
+
+// at returns the law's value for n nodes.
+func (f Fit) at(n float64) float64 { return f.A + f.B*math.Log(n) }
+
+// String returns the law with its numbers: «y = 1.2 + 0.98·ln n, R² = 0.9981».
 func (f Fit) String() string {
-	logarithm := "ln n"
-	switch {
-	case f.Base == 2:
-		logarithm = "log₂ n"
-	case f.Base == 10:
-		logarithm = "log₁₀ n"
-	case f.Base > 1:
-		logarithm = "log n to " + strconv.FormatFloat(f.Base, 'g', 4, 64)
-	}
 	explained := "–"
 	if math.Abs(f.R2) <= 1 {
 		explained = strconv.FormatFloat(f.R2, 'f', 4, 64) // 0.9998 is not 1
@@ -209,8 +200,8 @@ func (f Fit) String() string {
 	if f.B < 0 {
 		sign = " − "
 	}
-	return "y = " + chart.Format(chart.Number, f.A) + sign + chart.Format(chart.Number, math.Abs(f.B)) + "·" +
-		logarithm + ", R² = " + explained
+	return "y = " + chart.Format(chart.Number, f.A) + sign + chart.Format(chart.Number, math.Abs(f.B)) + "·ln n, R² = " +
+		explained
 }
 
 // Plot draws the law and what was measured on it.

@@ -22,11 +22,10 @@ type Report struct {
 	Spread   *Spread
 	Latency  *Latency
 	Traffic  *Traffic
-	Times    []Timeline
 	Scaling  []Scaling
 	Laws     []Law
 	Tables   []Table
-	// Faults are shaded in the plots over time. They need the plots in seconds.
+	// Faults are shaded in the epidemic's course, if that is in seconds.
 	Faults []Fault
 
 	// What it takes to repeat the run. Nothing in it may name the machine.
@@ -106,7 +105,7 @@ type Bin struct {
 	Count    int
 }
 
-// Traffic is what a node received for an event, by kind of message: averages
+// Traffic is what was sent to a node for an event, by kind of message: averages
 // over all nodes and events.
 type Traffic struct {
 	Kinds []MessageKind
@@ -128,18 +127,9 @@ type Class uint8
 const (
 	Payload   Class = iota + 1 // the copy that a node needed
 	Redundant                  // payload that a node held already
+	Lost                       // payload that did not arrive
 	Control                    // all else
 )
-
-// Timeline is a plot of values over seconds: coverage after a fault, backlog.
-type Timeline struct {
-	Title  string
-	Label  string // of the values
-	Unit   chart.Unit
-	Log    bool
-	Note   string
-	Series []Series
-}
 
 // Series is a named curve or a set of points.
 type Series struct {
@@ -163,12 +153,8 @@ type ScalingPoint struct {
 	Nodes, Value, Low, High float64
 }
 
-// Fit is the law y = A + B·log n, and R2 how much of the variance it explains.
-// See FitLog.
-type Fit struct {
-	Base     float64 // of the logarithm: 2, 10, or 0 for e
-	A, B, R2 float64
-}
+// Fit is the law y = A + B·ln n, and R2 how much of the variance it explains.
+type Fit struct{ A, B, R2 float64 }
 
 // Law is a law of theory with what was measured on it.
 type Law struct {

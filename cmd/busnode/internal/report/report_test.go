@@ -87,7 +87,7 @@ func TestEachSectionNeedsItsData(t *testing.T) {
 		"spread":   func(r *Report) { r.Spread = nil },
 		"latency":  func(r *Report) { r.Latency = nil },
 		"traffic":  func(r *Report) { r.Traffic = nil },
-		"times":    func(r *Report) { r.Times, r.Faults = nil, nil },
+		"faults":   func(r *Report) { r.Faults = nil },
 		"scaling":  func(r *Report) { r.Scaling = nil },
 		"laws":     func(r *Report) { r.Laws = nil },
 		"tables":   func(r *Report) { r.Tables = nil },
@@ -109,6 +109,17 @@ func TestEachSectionNeedsItsData(t *testing.T) {
 	}
 }
 
+// A copy that did not arrive was sent, and not received.
+func TestLostCopiesAreNotReceived(t *testing.T) {
+	page := write(t, Report{Traffic: &Traffic{Kinds: []MessageKind{
+		{"push, needed", Payload, 1, 1000}, {"push, redundant", Redundant, 0.25, 250}, {"push, lost", Lost, 0.5, 500},
+	}}})
+	const want = "a node received 1.25 copies of the payload, and 1.75 kB were sent to it in all, 1.75 times"
+	if !strings.Contains(strings.ReplaceAll(page, "\u00a0", " "), want) {
+		t.Errorf("the page does not say %q", want)
+	}
+}
+
 func TestTextIsNoMarkup(t *testing.T) {
 	evil := `</script></style><img src=x onerror="alert(1)">&'` + "\x00"
 	point := []chart.Point{{X: 1, Y: 1, Note: evil}, {X: 2, Y: 2}}
@@ -119,7 +130,6 @@ func TestTextIsNoMarkup(t *testing.T) {
 		Spread:   &Spread{Nodes: []Node{{Name: evil, Parent: -1}, {Name: evil, At: 1}}, Note: evil},
 		Latency:  &Latency{Bins: []Bin{{0, 1, 1}}, Note: evil},
 		Traffic:  &Traffic{Kinds: []MessageKind{{Name: evil, Messages: 1, Bytes: 1}}, Note: evil},
-		Times:    []Timeline{{Title: evil, Label: evil, Note: evil, Series: []Series{{evil, point}}}},
 		Scaling:  []Scaling{{Title: evil, Label: evil, Note: evil, Points: []ScalingPoint{{1, 1, 1, 1}}}},
 		Laws:     []Law{{evil, evil, evil, axis, axis, point, []Series{{evil, point}}}},
 		Tables:   []Table{{evil, evil, []Group{{evil, 1}}, []string{evil}, [][]string{{evil}}}},
@@ -146,7 +156,7 @@ func TestBadNumbersDoNotReachThePage(t *testing.T) {
 	r.Latency.Bins = append(r.Latency.Bins, Bin{nan, inf, 3})
 	r.Traffic.Kinds = append(r.Traffic.Kinds, MessageKind{"bad", Control, nan, -inf})
 	r.Scaling[0].Points = append(r.Scaling[0].Points, ScalingPoint{nan, nan, nan, nan}, ScalingPoint{-1, 0, 0, 0})
-	r.Scaling[0].Fit = &Fit{Base: -3, A: nan, B: inf, R2: nan}
+	r.Scaling[0].Fit = &Fit{A: nan, B: inf, R2: nan}
 	r.Faults = append(r.Faults, Fault{"bad", nan, inf})
 	page := write(t, r)
 	nested(t, page)

@@ -31,8 +31,8 @@ func (r *Report) sections() []section {
 	if r.Traffic != nil && len(r.Traffic.Kinds) > 0 {
 		all = append(all, r.Traffic.section())
 	}
-	if len(r.Times) > 0 || len(r.Faults) > 0 {
-		all = append(all, r.times())
+	if len(r.Faults) > 0 {
+		all = append(all, r.faults())
 	}
 	if len(r.Scaling) > 0 {
 		all = append(all, scaling(r.Scaling))
@@ -79,8 +79,8 @@ func (t *Traffic) section() section {
 			copies += k.Messages
 		}
 	}
-	text := "For each event a node received " + chart.Format(chart.Number, copies) + " copies of the payload and " +
-		chart.Format(chart.Bytes, sum) + " in all"
+	text := "For each event a node received " + chart.Format(chart.Number, copies) + " copies of the payload, and " +
+		chart.Format(chart.Bytes, sum) + " were sent to it in all"
 	if useful > 0 {
 		text += ", " + chart.Format(chart.Number, sum/useful) + " times the copy that it needed"
 	}
@@ -93,26 +93,16 @@ func (t *Traffic) section() section {
 	return s
 }
 
-func (r *Report) times() section {
-	s := section{ID: "times", Title: "Over time"}
-	if len(r.Faults) > 0 {
-		s.Title = "Faults and recovery"
-	}
-	for _, t := range r.Times {
-		s.Figures = append(s.Figures, newFigure(t.Plot(r.Faults), false))
-	}
-	if len(r.Faults) > 0 {
-		faults := Table{Title: "Faults", Headers: []string{"fault", "from", "to"}}
-		for _, f := range r.Faults {
-			to := "at once"
-			if f.To > f.From {
-				to = chart.Format(chart.Seconds, f.To)
-			}
-			faults.Rows = append(faults.Rows, []string{f.Name, chart.Format(chart.Seconds, f.From), to})
+func (r *Report) faults() section {
+	faults := Table{Title: "From the first event that counts", Headers: []string{"fault", "from", "to"}}
+	for _, f := range r.Faults {
+		to := "at once"
+		if f.To > f.From {
+			to = chart.Format(chart.Seconds, f.To)
 		}
-		s.Tables = tables([]Table{faults})
+		faults.Rows = append(faults.Rows, []string{f.Name, chart.Format(chart.Seconds, f.From), to})
 	}
-	return s
+	return section{ID: "faults", Title: "Faults", Tables: tables([]Table{faults})}
 }
 
 func scaling(all []Scaling) section {

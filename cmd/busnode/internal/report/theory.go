@@ -6,70 +6,52 @@ import (
 	"github.com/busnode/busnode/cmd/busnode/internal/chart"
 )
 
-// ResidueByTraffic returns the residue that a push variant leaves which sends m
-// updates a node: s = e^-m (Demers et al. 1987, section 1.4).
-func ResidueByTraffic(m float64) float64 { return math.Exp(-m) }
-
-// ResidueByCounter returns the residue of rumor mongering that loses interest
-// after k useless contacts: the root below 1 of s = e^-(k+1)(1-s).
-func ResidueByCounter(k float64) float64 {
-	s := 0.0
-	for range 10_000 { // converges by a factor of (k+1)s each, which is below 1
-		next := math.Exp(-(k + 1) * (1 - s))
-		if math.Abs(next-s) < 1e-15 {
-			return next
-		}
-		s = next
-	}
-	return s
-}
-
-// TrafficLaw returns the law of ResidueByTraffic. The points' X is traffic, the
-// updates sent a node, their Y the residue.
-func TrafficLaw(measured ...Series) Law {
-	law := Law{
+// TrafficLaw returns the law that residue follows traffic, with what was measured: the points' X is
+// traffic, the updates sent a node, their Y the residue.
+func TrafficLaw(residue func(traffic float64) float64, measured ...Series) Law {
+	return Law{
 		Title: "Residue against traffic", Formula: "s = e⁻ᵐ",
 		X:        chart.Axis{Label: "m: updates sent a node", Unit: chart.Number},
 		Y:        chart.Axis{Label: "s: residue", Unit: chart.Share, Log: true},
 		Measured: measured,
+		Curve:    curve(0, 1.05*furthest(measured, 1), residue),
 	}
-	longest := 1.0
-	for _, s := range measured {
-		for _, p := range s.Points {
-			if p.X <= 100 {
-				longest = max(longest, p.X)
-			}
-		}
-	}
-	for i := range 61 {
-		m := longest * 1.05 * float64(i) / 60
-		law.Curve = append(law.Curve, chart.Point{X: m, Y: ResidueByTraffic(m)})
-	}
-	return law
 }
 
-// CounterLaw returns the law of ResidueByCounter. The points' X is k, their Y
-// the residue.
-func CounterLaw(measured ...Series) Law {
-	law := Law{
+// CounterLaw returns the law that residue follows a counter's k, with what was measured: the points' X
+// is k, their Y the residue.
+func CounterLaw(residue func(k float64) float64, measured ...Series) Law {
+	return Law{
 		Title: "Residue against k", Formula: "s = e⁻⁽ᵏ⁺¹⁾⁽¹⁻ˢ⁾",
 		X:        chart.Axis{Label: "k: useless contacts until a node loses interest", Unit: chart.Count},
 		Y:        chart.Axis{Label: "s: residue", Unit: chart.Share, Log: true},
 		Measured: measured,
+		Curve:    curve(1, furthest(measured, 5), residue),
 	}
-	longest := 5.0
+}
+
+// furthest returns the greatest X of the points, but for those that are out of all reason, or least.
+func furthest(measured []Series, least float64) float64 {
+	x := least
 	for _, s := range measured {
 		for _, p := range s.Points {
 			if p.X <= 100 {
-				longest = max(longest, p.X)
+				x = max(x, p.X)
 			}
 		}
 	}
-	for i := range 61 {
-		k := 1 + (longest-1)*float64(i)/60
-		law.Curve = append(law.Curve, chart.Point{X: k, Y: ResidueByCounter(k)})
+	return x
+}
+
+// curve returns points of y from one x to another.
+func curve(from, to float64, y func(float64) float64) []chart.Point {
+	const steps = 60
+	points := make([]chart.Point, 0, steps+1)
+	for i := range steps + 1 {
+		x := from + (to-from)*float64(i)/steps
+		points = append(points, chart.Point{X: x, Y: y(x)})
 	}
-	return law
+	return points
 }
 
 // Push is rumor mongering by push in synchronous cycles with uniform partners,
@@ -138,43 +120,4 @@ func (p Push) loseInterest(stages []float64, s float64) {
 		}
 	}
 	stages[0] = useful
-}
-
-// FitLog fits y = A + B·log2 n to the points by least squares. It is nil for
-// under two numbers of nodes.
-func FitLog(points []ScalingPoint) *Fit {
-	var n, sx, sy float64
-	for _, p := range points {
-		if usable(p) {
-			n, sx, sy = n+1, sx+math.Log2(p.Nodes), sy+p.Value
-		}
-	}
-	var xx, xy, yy float64
-	for _, p := range points {
-		if usable(p) {
-			dx, dy := math.Log2(p.Nodes)-sx/n, p.Value-sy/n
-			xx, xy, yy = xx+dx*dx, xy+dx*dy, yy+dy*dy
-		}
-	}
-	if n < 2 || xx == 0 {
-		return nil
-	}
-	f := &Fit{Base: 2, B: xy / xx, R2: 1}
-	f.A = sy/n - f.B*sx/n
-	if yy > 0 {
-		f.R2 = xy * xy / (xx * yy)
-	}
-	return f
-}
-
-func usable(p ScalingPoint) bool {
-	return p.Nodes > 0 && !math.IsInf(p.Nodes, 0) && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0)
-}
-
-// at returns the law's value for n nodes.
-func (f Fit) at(n float64) float64 {
-	if f.Base > 1 {
-		return f.A + f.B*math.Log(n)/math.Log(f.Base)
-	}
-	return f.A + f.B*math.Log(n)
 }

@@ -16,17 +16,6 @@ func near(t *testing.T, what string, got, want, part float64) {
 	}
 }
 
-// Demers et al. 1987, section 1.4: «at k=1 this formula suggests that 20% will
-// miss the rumor, while at k=2 only 6% will miss it».
-func TestPaperResidueByCounter(t *testing.T) {
-	near(t, "the residue at k = 1", ResidueByCounter(1), 0.20, 0.02)
-	near(t, "the residue at k = 2", ResidueByCounter(2), 0.06, 0.02)
-	for k := 1.0; k < 8; k++ {
-		s := ResidueByCounter(k)
-		near(t, "the root", math.Exp(-(k+1)*(1-s)), s, 1e-9)
-	}
-}
-
 // The residues of Tables 1 and 2 of Demers et al. 1987, as independent
 // simulations of 1,000 nodes reproduce them.
 func TestPaperTheCurveEndsAtTheResidueOfTheTables(t *testing.T) {
@@ -78,26 +67,21 @@ func TestBlindCounterSendsKTimes(t *testing.T) {
 	}
 }
 
-func TestFitLog(t *testing.T) {
-	points := []ScalingPoint{{Nodes: 2, Value: 5}, {Nodes: 8, Value: 9}, {Nodes: 32, Value: 13}, {Nodes: math.NaN()}, {}}
-	f := FitLog(points)
-	near(t, "a", f.A, 3, 1e-9)
-	near(t, "b", f.B, 2, 1e-9)
-	near(t, "R²", f.R2, 1, 1e-9)
-	if got, want := f.String(), "y = 3 + 2·log₂ n, R² = 1.0000"; got != want {
-		t.Errorf("the law is %q, want %q", got, want)
-	}
-	near(t, "the law at 128", f.at(128), 17, 1e-9)
-	if FitLog(points[:1]) != nil || FitLog([]ScalingPoint{{Nodes: 2, Value: 1}, {Nodes: 2, Value: 3}}) != nil {
-		t.Error("one number of nodes has a law")
-	}
-	noisy := FitLog([]ScalingPoint{{Nodes: 2, Value: 1}, {Nodes: 4, Value: 3}, {Nodes: 8, Value: 2}})
-	near(t, "R² of noise", noisy.R2, 0.25, 1e-9)
-	for base, name := range map[float64]string{0: "ln n", 10: "log₁₀ n", 3: "log n to 3"} {
-		if got, want := (Fit{base, 1, -2, 0.5}).String(), "y = 1 − 2·"+name+", R² = 0.5000"; got != want {
+func TestAFittedLawIsDrawnAndTold(t *testing.T) {
+	for want, fit := range map[string]Fit{
+		"y = 3 + 2·ln n, R² = 1.0000": {A: 3, B: 2, R2: 1},
+		"y = 1 − 2·ln n, R² = 0.5000": {A: 1, B: -2, R2: 0.5},
+		"y = 1 + 2·ln n, R² = –":      {A: 1, B: 2, R2: math.NaN()},
+	} {
+		if got := fit.String(); got != want {
 			t.Errorf("the law is %q, want %q", got, want)
 		}
 	}
+	s := Scaling{Points: []ScalingPoint{{Nodes: 10, Value: 5}, {Nodes: 1000, Value: 9}}, Fit: &Fit{A: 3, B: 2, R2: 1}}
+	series := s.Plot().Series
+	law := series[len(series)-1].Points
+	near(t, "the law at 10", law[0].Y, 3+2*math.Log(10), 1e-9)
+	near(t, "the law at 1,000", law[len(law)-1].Y, 3+2*math.Log(1000), 1e-9)
 }
 
 func TestLatencyCountsEachSampleOnce(t *testing.T) {
@@ -150,14 +134,18 @@ func make1000(from, to float64) []float64 {
 	return samples
 }
 
+// falls is a law of a kind.
+func falls(x float64) float64 { return math.Exp(-x) }
+
 func TestLawsGoThroughTheMeasuredPoints(t *testing.T) {
 	laws := []Law{
-		TrafficLaw(Series{"far", []chart.Point{{X: 20, Y: 1e-8}, {X: 1e9}}}),
-		CounterLaw(Series{"far", []chart.Point{{X: 9, Y: 1e-4}, {X: 1e9}}}),
+		TrafficLaw(falls, Series{"far", []chart.Point{{X: 20, Y: 1e-8}, {X: 1e9}}}),
+		CounterLaw(falls, Series{"far", []chart.Point{{X: 9, Y: 1e-4}, {X: 1e9}}}),
 	}
 	for i, last := range []float64{21, 9} {
 		curve := laws[i].Curve
 		near(t, "the curve's end", curve[len(curve)-1].X, last, 1e-9)
+		near(t, "the law at its end", curve[len(curve)-1].Y, falls(last), 1e-9)
 		if len(curve) > pointsMax {
 			t.Errorf("%d points", len(curve))
 		}
