@@ -135,16 +135,15 @@ func (t *Traffic) ranking(title string, u chart.Unit, value func(MessageKind) fl
 		{Name: "payload, needed", Color: 1}, {Name: "payload, redundant or lost", Color: 2}, {Name: "control", Color: 3},
 	}}
 	for _, k := range t.Kinds {
-		class := k.Class
-		switch class {
-		case Payload, Redundant:
-		case Lost:
-			class = Redundant
+		color := 3
+		switch k.Class {
+		case Payload:
+			color = 1
+		case Redundant, Lost:
+			color = 2
 		case Control:
-		default:
-			class = Control
 		}
-		r.Rows = append(r.Rows, chart.Row{Name: k.Name, Value: value(k), Color: int(class)})
+		r.Rows = append(r.Rows, chart.Row{Name: k.Name, Value: value(k), Color: color})
 	}
 	return r
 }

@@ -111,9 +111,19 @@ func TestEachSectionNeedsItsData(t *testing.T) {
 
 // A copy that did not arrive was sent, and not received.
 func TestLostCopiesAreNotReceived(t *testing.T) {
-	page := write(t, Report{Traffic: &Traffic{Kinds: []MessageKind{
+	traffic := &Traffic{Kinds: []MessageKind{
 		{"push, needed", Payload, 1, 1000}, {"push, redundant", Redundant, 0.25, 250}, {"push, lost", Lost, 0.5, 500},
-	}}})
+		{"have", Control, 0, 0},
+	}}
+	bars := traffic.Bytes()
+	for i, want := range []string{"payload, needed", "payload, redundant or lost", "payload, redundant or lost", "control"} {
+		for _, g := range bars.Groups {
+			if row := bars.Rows[i]; row.Color == g.Color && g.Name != want || row.Color > len(bars.Groups) {
+				t.Errorf("%s has color %d, as %s; want %s", row.Name, row.Color, g.Name, want)
+			}
+		}
+	}
+	page := write(t, Report{Traffic: traffic})
 	const want = "a node received 1.25 copies of the payload, and 1.75 kB were sent to it in all, 1.75 times"
 	if !strings.Contains(strings.ReplaceAll(page, "\u00a0", " "), want) {
 		t.Errorf("the page does not say %q", want)
