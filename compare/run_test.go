@@ -3,6 +3,7 @@ package compare
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,8 +175,8 @@ func (r *result) sumUp(latencies []time.Duration, expected int) {
 	r.Utilisation = float64(r.Bytes) * 8 / busy.Seconds() / float64(r.Nodes) / linkBits
 }
 
-// quantile returns the smallest value that is not exceeded by a share q of them.
+// quantile returns the smallest of sorted values that the share q of them does not exceed.
 func quantile(sorted []time.Duration, q float64) time.Duration {
-	i := int(q * float64(len(sorted)))
-	return sorted[min(i, len(sorted)-1)]
+	i := int(math.Ceil(q*float64(len(sorted)))) - 1
+	return sorted[max(i, 0)]
 }

@@ -3,7 +3,6 @@ package driver
 import (
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/busnode/busnode/gossip/carrier"
@@ -91,9 +90,7 @@ func TestFalseRecordsEndTheConnection(t *testing.T) {
 		if err := a.AddInterest(testTopic); err != nil {
 			t.Fatal(err)
 		}
-		liar, other := r.puppet(8), peerOf(testKey(9))
-		r.net.Connect(a.id, liar.id)
-		synctest.Wait()
+		liar, other := r.puppet(8, a), peerOf(testKey(9))
 		liar.say(a, &wire.Hello{Mine: 1}, &wire.Interest{Add: []string{testTopic}})
 		signed := liar.Carrier.(carrier.Dialer).Record()
 		for range a.cfg.Gossip.DemeritsMax / 2 {

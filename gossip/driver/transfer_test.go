@@ -226,7 +226,8 @@ func (*puppet) LinkUp(carrier.Link)                     {}
 func (*puppet) LinkDown(wire.PeerID, error)             {}
 func (*puppet) Frame(wire.PeerID, carrier.Lane, []byte) {}
 
-func (r *rig) puppet(n byte) *puppet {
+// puppet makes one with a key of its own, and connects it to the nodes.
+func (r *rig) puppet(n byte, to ...*node) *puppet {
 	p := &puppet{rig: r, id: peerOf(testKey(n))}
 	p.Carrier = r.net.Join(p.id)
 	if err := p.Start(p); err != nil {
@@ -237,6 +238,10 @@ func (r *rig) puppet(n byte) *puppet {
 			r.t.Error(err)
 		}
 	})
+	for _, x := range to {
+		r.net.Connect(p.id, x.id)
+	}
+	synctest.Wait()
 	return p
 }
 
@@ -254,9 +259,7 @@ func TestLiarsBeginningCostsOneTransfer(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a, b := r.start(1, r.narrow(1)), r.start(2, r.narrow(2))
 		raw := a.publishLarge(1 << 20)
-		liar := r.puppet(9)
-		r.net.Connect(liar.id, b.id)
-		synctest.Wait()
+		liar := r.puppet(9, b)
 		liar.say(b, stretch(raw, 0, 20_000), forge(stretch(raw, 20_000, 40_000)))
 		r.net.Disconnect(liar.id, b.id)
 		r.connect(a, b)
@@ -278,9 +281,7 @@ func TestLiarsBeginningCostsOneTransfer(t *testing.T) {
 func TestLiarWhoSentAllIsBlamed(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		b := r.start(2)
-		liar := r.puppet(9)
-		r.net.Connect(liar.id, b.id)
-		synctest.Wait()
+		liar := r.puppet(9, b)
 		batch := sealNoise(t, 1, 100_000)
 		for _, p := range stretches(batch, 0, 30_000) {
 			liar.say(b, forge(p))
@@ -298,9 +299,7 @@ func TestLiarWhoSentAllIsBlamed(t *testing.T) {
 func TestMistakeInAPartIsBlamed(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		b := r.start(2)
-		liar := r.puppet(9)
-		r.net.Connect(liar.id, b.id)
-		synctest.Wait()
+		liar := r.puppet(9, b)
 		p := stretch(sealNoise(t, 1, 100_000), 0, 1000)
 		p.Size++
 		liar.say(b, p)
@@ -314,9 +313,7 @@ func TestWhatIsKeptEndsWithItsUse(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a, b := r.start(1), r.start(2)
 		raw := a.publishLarge(1 << 20)
-		p := r.puppet(9)
-		r.net.Connect(p.id, b.id)
-		synctest.Wait()
+		p := r.puppet(9, b)
 		kept := func() (x assembly) {
 			b.assembly.mu.Lock()
 			defer b.assembly.mu.Unlock()
@@ -364,9 +361,7 @@ func TestPartsOfABatchAtHandAreDropped(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a := r.start(1)
 		raw := a.publishLarge(100_000)
-		p := r.puppet(9)
-		r.net.Connect(p.id, a.id)
-		synctest.Wait()
+		p := r.puppet(9, a)
 		p.say(a, stretch(raw, 0, 30_000))
 		if n := a.Stats().PartsDropped; n != 1 {
 			t.Errorf("%d parts were dropped", n)
@@ -432,9 +427,7 @@ func TestTricklerDoesNotHoldUpWhoWasAsked(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		a, b := r.start(1, r.narrow(1)), r.start(2, r.narrow(2))
 		raw := a.publishLarge(1 << 20)
-		liar := r.puppet(9)
-		r.net.Connect(liar.id, b.id)
-		synctest.Wait()
+		liar := r.puppet(9, b)
 		liar.say(b, stretch(raw, 0, 20_000))
 		r.connect(a, b)
 		for at := 20_000; at < 20_020 && b.count() == 0; at++ {
@@ -458,9 +451,7 @@ func TestPartsThatCameTooLateAreServed(t *testing.T) {
 		r.net.SetBandwidth(256 << 10)
 		r.connect(a, b)
 		b.parted(20)
-		other := r.puppet(9)
-		r.net.Connect(other.id, b.id)
-		synctest.Wait()
+		other := r.puppet(9, b)
 		in := &receiver{d: b.Driver, carrier: b.cfg.Carriers[0]}
 		in.Frame(other.id, carrier.News, wire.AppendMessage(nil, &wire.Push{Batch: raw})) // at once, not over the slow link
 		time.Sleep(2 * time.Minute)
