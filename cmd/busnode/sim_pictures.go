@@ -38,6 +38,9 @@ func (p *pictureFlags) check() error {
 			return usagef("--%s %s: there is no directory %s", f.flag, printable(f.path),
 				printable(filepath.Dir(f.path)))
 		}
+		if info, err := os.Stat(f.path); err == nil && info.IsDir() {
+			return usagef("--%s %s: that is a directory", f.flag, printable(f.path))
+		}
 	}
 	return nil
 }

@@ -373,6 +373,13 @@ func TestSimKeepsTheOldPicture(t *testing.T) {
 	if !errors.Is(err, broken) || string(mustRead(t, path)) != "old" || len(left) != 1 {
 		t.Errorf("%v; %v", err, left)
 	}
+	dir := filepath.Join(t.TempDir(), "a.svg")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := inProcess(t, "sim", "--plot", dir); code != exitUsage || !strings.Contains(errs, "is a directory") {
+		t.Errorf("a directory in the picture's place: code %d, %s", code, errs)
+	}
 }
 
 func TestSimIsInterrupted(t *testing.T) {
