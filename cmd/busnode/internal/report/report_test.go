@@ -112,7 +112,9 @@ func TestEachSectionNeedsItsData(t *testing.T) {
 // A copy that did not arrive was sent, and not received.
 func TestLostCopiesAreNotReceived(t *testing.T) {
 	traffic := &Traffic{Kinds: []MessageKind{
-		{"push, needed", Payload, 1, 1000}, {"push, redundant", Redundant, 0.25, 250}, {"push, lost", Lost, 0.5, 500},
+		{"push, needed", Payload, 1, 1000},
+		{"push, redundant", Redundant, 0.25, 250},
+		{"push, lost", Lost, 0.5, 500},
 		{"have", Control, 0, 0},
 	}}
 	bars := traffic.Bytes()

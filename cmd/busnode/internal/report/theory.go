@@ -54,6 +54,28 @@ func curve(from, to float64, y func(float64) float64) []chart.Point {
 	return points
 }
 
+// Simple is the simple epidemic by pull in synchronous cycles with uniform partners.
+type Simple struct {
+	Nodes   int
+	PushToo bool // push-pull
+}
+
+// Curve returns what is expected of the epidemic in each of so many cycles: a node stays susceptible
+// whose partner is so too, and to whom nobody pushes. It begins with one infective node.
+func (e Simple) Curve(cycles int) []State {
+	s := 1 - 1/float64(e.Nodes)
+	var course []State
+	for cycle := range cycles {
+		course = append(course, State{At: float64(cycle), Susceptible: s, Infective: 1 - s})
+		missed := s * s
+		if e.PushToo {
+			missed *= math.Exp(-(1 - s))
+		}
+		s = missed
+	}
+	return course
+}
+
 // Push is rumor mongering by push in synchronous cycles with uniform partners,
 // as Demers et al. count it.
 type Push struct {

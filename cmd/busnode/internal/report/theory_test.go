@@ -56,6 +56,21 @@ func TestTheCurveFollowsASimulation(t *testing.T) {
 	}
 }
 
+// Pull squares the susceptible share each cycle (Demers et al. 1987, section 1.3), and in the beginning
+// doubles those who know; push-pull trebles them, and is never behind.
+func TestTheSimpleEpidemicsCourse(t *testing.T) {
+	pull, both := Simple{Nodes: 1000}.Curve(30), Simple{Nodes: 1000, PushToo: true}.Curve(30)
+	near(t, "at first", pull[0].Infective, 1e-3, 1e-9)
+	near(t, "after a cycle of pull", pull[1].Infective, 2e-3, 0.01)
+	near(t, "after a cycle of push-pull", both[1].Infective, 3e-3, 0.01)
+	for i := range pull[1:] {
+		near(t, "pull", pull[i+1].Susceptible, pull[i].Susceptible*pull[i].Susceptible, 1e-9)
+		if both[i+1].Susceptible > pull[i+1].Susceptible {
+			t.Errorf("cycle %d: push-pull leaves %g, pull %g", i+1, both[i+1].Susceptible, pull[i+1].Susceptible)
+		}
+	}
+}
+
 func TestBlindCounterSendsKTimes(t *testing.T) {
 	course := Push{Nodes: 1 << 20, K: 2, Blind: true}.Curve(1)
 	if len(course) != 2 || course[1].Infective < 1.9/(1<<20) {
