@@ -377,7 +377,8 @@ func TestSimKeepsTheOldPicture(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := inProcess(t, "sim", "--plot", dir); code != exitUsage || !strings.Contains(errs, "is a directory") {
+	_, errs, code := inProcess(t, "sim", "--plot", dir)
+	if code != exitUsage || !strings.Contains(errs, "is a directory") {
 		t.Errorf("a directory in the picture's place: code %d, %s", code, errs)
 	}
 }

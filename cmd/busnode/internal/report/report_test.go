@@ -118,7 +118,8 @@ func TestLostCopiesAreNotReceived(t *testing.T) {
 		{"have", Control, 0, 0},
 	}}
 	bars := traffic.Bytes()
-	for i, want := range []string{"payload, needed", "payload, redundant or lost", "payload, redundant or lost", "control"} {
+	const rest = "payload, redundant or lost"
+	for i, want := range []string{"payload, needed", rest, rest, "control"} {
 		for _, g := range bars.Groups {
 			if row := bars.Rows[i]; row.Color == g.Color && g.Name != want || row.Color > len(bars.Groups) {
 				t.Errorf("%s has color %d, as %s; want %s", row.Name, row.Color, g.Name, want)
