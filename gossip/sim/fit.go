@@ -44,9 +44,6 @@ func fit(law string, xs, ys []float64) Fit {
 	return Fit{Law: law, A: my - b*mx, B: b, R2: r2}
 }
 
-// At returns what a logarithmic law says of x.
-func (f Fit) At(x float64) float64 { return f.A + f.B*math.Log(x) }
-
 // ResidueOfTraffic is the law of all kinds of push: a node is missed by each of
 // the n·m sends with chance 1-1/n, so s = e^-m (Demers et al., section 1.4).
 func ResidueOfTraffic(m float64) float64 { return math.Exp(-m) }

@@ -15,7 +15,6 @@ type Outcome struct {
 	Pairs     int             // of an event that counts and a node that is up at the end, the publisher excluded
 	Delivered int             // of them: the node can read the event
 	Spread    int             // of them: the first copy came by spreading, not by repair
-	Late      int             // of them: that the node was told a gap for first
 	Latencies []time.Duration // ascending: what nodes waited for events, see Arrival.Waited
 	Hops      int             // the longest way of a first copy
 	Recovery  time.Duration   // from the end of load and faults until all held all; negative: they did not in time
@@ -80,9 +79,6 @@ func (x *experimenter) gather(o *Outcome, n *Node) {
 		}
 		o.Pairs++
 		a := n.Arrival(i)
-		if a.state&late != 0 {
-			o.Late++
-		}
 		if !a.IsReleased() {
 			continue
 		}
