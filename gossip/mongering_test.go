@@ -11,13 +11,67 @@ import (
 // near reports whether got is within so many hundredths of want.
 func near(got, want, percent float64) bool { return math.Abs(got-want) <= want*percent/100 }
 
-// The tables of Demers et al. 1987 are reproduced by gossip/sim. Here is what else their section 1.4
-// says of residue, traffic and delay, with many rumors on their way at a time.
-
 // paperTest skips where a test of so many contacts would take minutes.
 func paperTest(t *testing.T) {
 	if RaceEnabled {
 		t.Skip("skipped: a core has no goroutines; runs without the race detector")
+	}
+}
+
+// paperRow is a line of a table of Demers et al. as the literature's rules reproduce
+// it over 2,000 runs, at 1,000 sites.
+type paperRow struct {
+	k          int
+	s, m, last float64
+}
+
+// check compares what is measured over few runs with the row. What is sent is
+// counted as the table counts it.
+func (r paperRow) check(t *testing.T, o outcome, sent float64) {
+	t.Helper()
+	t.Logf("%d\t%.4f\t%.4f\t%.2f\t%.2f\t%.1f\t%.1f", r.k, o.s, r.s, sent, r.m, o.last, r.last)
+	if !near(o.s, r.s, 15) || !near(sent, r.m, 8) || r.last > 0 && !near(o.last, r.last, 8) {
+		t.Errorf("k = %d: s %.4f, m %.2f, t_last %.1f; want %.4f, %.2f, %.1f", r.k, o.s, sent, o.last, r.s, r.m, r.last)
+	}
+}
+
+const paperHeader = "k\ts\twant\tm\twant\tt_last\twant"
+
+// «Table 1. Performance of an epidemic on 1000 sites using feedback and counters»
+// (section 1.4): «lose interest only if the recipient already knows the rumor», «after k
+// unnecessary contacts».
+func TestPaperTable1PushFeedbackCounter(t *testing.T) {
+	paperTest(t)
+	t.Log(paperHeader)
+	for _, r := range []paperRow{{1, 0.175, 1.74, 16.8}, {2, 0.0368, 3.30, 17.0}, {3, 0.0107, 4.53, 17.3}} {
+		o := mongerMany(t, Mongering{Mode: Push, K: r.k, Fanout: 1}, 1000, 80)
+		r.check(t, o, o.m)
+	}
+}
+
+// «Table 2. Performance of an epidemic on 1000 sites using blind and coin»
+// (section 1.4): «lose interest with probability 1/k regardless of the recipient».
+func TestPaperTable2PushBlindCoin(t *testing.T) {
+	paperTest(t)
+	t.Log(paperHeader)
+	for _, r := range []paperRow{{2, 0.203, 1.59, 32.7}, {3, 0.060, 2.82, 31.6}} {
+		o := mongerMany(t, Mongering{Mode: Push, Blind: true, Coin: true, K: r.k, Fanout: 1}, 1000, 100)
+		r.check(t, o, o.m)
+	}
+}
+
+// «Table 3. Performance of a pull epidemic on 1000 sites using feedback and counters»
+// (section 1.4), with its rule: «if any recipient needs the update then the counter is reset; if
+// all recipients did not need the update then one is added». m counts answers that carry the
+// update: here they name it, and it is sent where it is needed alone.
+func TestPaperTable3PullFeedbackCounter(t *testing.T) {
+	paperTest(t)
+	t.Log(paperHeader)
+	row := paperRow{1, 0.032, 2.7, 0}
+	o := mongerMany(t, Mongering{Mode: Pull, K: 1, Fanout: 1}, 1000, 60)
+	row.check(t, o, o.named)
+	if o.m > 1 {
+		t.Errorf("%.3f batches sent a node where none is sent but on demand", o.m)
 	}
 }
 
