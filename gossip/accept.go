@@ -96,6 +96,9 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	e := c.newEntry(a, id, h)
 	e.from, e.repaired = p, m.Repair
 	c.stats.Accepted++
+	if !barred {
+		a.take()
+	}
 	if m.Repair {
 		c.stats.Repaired++
 	} else {

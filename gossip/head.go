@@ -213,7 +213,7 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 	}
 	a := c.authorOf(t, h.Author)
 	l := c.youngLink(a, p)
-	greeting := l.head == (wire.Mark{})
+	greeting := l.head == (wire.Mark{}) && c.justMet(t, p)
 	l.base = h.Base
 	if h.Author == c.self && h.Head.Compare(a.held) > 0 {
 		// Nobody holds of ours what we have not published: it is from before
@@ -228,6 +228,9 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		wait := c.patience(a, l)
 		if greeting && t.monger == nil {
 			wait = 0 // what it held before we met is no rumor on its way
+		}
+		if wait > 0 {
+			c.noteEarly(a, l)
 		}
 		c.fetchSoon(a, wait)
 	} else if its && t.interested && l.refilled < refillsMax {
@@ -269,8 +272,11 @@ func (c *Core) patience(a *author, l *link) time.Duration {
 	if a.topic.monger != nil {
 		return c.gapPatience(a.topic)
 	}
-	if l.parent || !l.dry() && !l.lazy || a.topic.neighbours() <= 1 || a.parent() == nil {
+	if l.pushes() || !a.pushedByOther(l.peer) {
 		return 0
+	}
+	if a.fresh() {
+		return c.cfg.GraftDelay / freshHaste
 	}
 	return c.cfg.GraftDelay
 }

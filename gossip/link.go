@@ -39,6 +39,9 @@ func (l *link) claim() wire.Mark {
 // far as we know.
 func (l *link) dry() bool { return l.pruned || l.young }
 
+// pushes reports whether the peer pushes the author's batches to us, as far as we know.
+func (l *link) pushes() bool { return l.parent || !l.lazy && !l.dry() }
+
 // linkOf returns the author's link to the peer, or nil.
 func (a *author) linkOf(p *peer) *link {
 	for i := range a.links {
@@ -63,12 +66,16 @@ func (a *author) parent() *link {
 // or that we have but word from. If it is made now, it is lazy: the author has
 // a tree already, and whoever is not in it asks (Graft). Were it eager, each
 // author's next batch would come over each new link of a network that was cut
-// in two. Only authors themselves push to whom they meet.
+// in two. Only authors themselves push to whom they meet. Word of an author that
+// is new, from a peer that is not, is of a batch that spreads by the topic's tree.
 func (c *Core) youngLink(a *author, p *peer) *link {
 	if l := a.linkOf(p); l != nil {
 		return l
 	}
 	l := c.linkTo(a, p)
+	if a.unheard() && !c.justMet(a.topic, p) {
+		return l
+	}
 	its := p.hasAuthor && p.author == a.key
 	if l.young = a.key != c.self && !its && !p.info.Segment; l.young {
 		l.lazy = true
@@ -92,7 +99,7 @@ func (c *Core) linkTo(a *author, p *peer) *link {
 		return &l
 	}
 	if a.key != c.self {
-		// An author that is not remembered starts from the topic's newest flag;
+		// An author that is not remembered starts from the flag of the topic's tree;
 		// our own first batch floods.
 		l.lazy = tp.lazy
 	}
@@ -103,10 +110,10 @@ func (c *Core) linkTo(a *author, p *peer) *link {
 	return &a.links[len(a.links)-1]
 }
 
-// setLazy sets the link's flag, and the topic's for authors to come.
+// setLazy sets the link's flag, and that of the topic's tree while the author spreads by it.
 func (a *author) setLazy(l *link, lazy bool) {
 	l.lazy = lazy
-	if tp := a.topic.topicPeerOf(l.peer); tp != nil {
+	if tp := a.topic.topicPeerOf(l.peer); tp != nil && a.fresh() {
 		tp.lazy = lazy
 	}
 }
@@ -116,6 +123,9 @@ func (t *topic) forgetClaims(p *peer) {
 	for _, a := range t.authorList {
 		if l := a.linkOf(p); l != nil && l.parent {
 			a.unsettle()
+		}
+		if a.early.peer == p {
+			a.early = early{}
 		}
 		a.links = slices.DeleteFunc(a.links, func(l link) bool { return l.peer == p })
 	}

@@ -87,7 +87,8 @@ type topicPeer struct {
 	toldAs  wire.TopicScope
 	linkOut bool // we picked it as a neighbour
 	linkIn  bool // it picked us
-	lazy    bool // the newest flag of any author: where a new author starts
+	lazy    bool // the flag of the topic's tree: where a new author starts
+	met     Time // since when the two have to do with each other
 
 	contact     *contactState // of rumor mongering; nil: nothing yet
 	lack        []*lackItem   // what the peer is to be asked for, see lackList
@@ -188,7 +189,7 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 	if ok {
 		return t.peers[i]
 	}
-	tp := &topicPeer{peer: p, topic: t}
+	tp := &topicPeer{peer: p, topic: t, met: c.now}
 	t.peers = slices.Insert(t.peers, i, tp)
 	j, _ := slices.BinarySearchFunc(p.topics, t.hash, func(tp *topicPeer, hash uint64) int {
 		return cmp.Compare(tp.topic.hash, hash)

@@ -42,11 +42,17 @@ func (s tree) spread(e *entry) {
 	if e.repaired {
 		a.unsettle()
 	}
+	if a.key == c.self {
+		a.take()
+	}
 	for _, tp := range a.topic.peers {
 		if !tp.neighbour() || tp.peer == e.from {
 			continue
 		}
 		l := c.linkTo(a, tp.peer)
+		if a.key == c.self && a.fresh() {
+			a.setLazy(l, l.lazy) // our first batch floods, whatever the topic's tree is
+		}
 		switch {
 		case e.proof:
 			c.sendBatch(tp.peer, News, e.id) // of an equivocation: no head tells of it
@@ -98,6 +104,7 @@ func (s tree) brought(e *entry, p *peer) {
 	}
 	a.setLazy(l, false)
 	l.parent, l.pruned, l.young = true, false, false
+	s.shape(e, p)
 }
 
 func (s tree) duplicate(e *entry, p *peer) {
@@ -120,9 +127,11 @@ func (s tree) refused(wire.BatchID, *peer) {}
 
 func (s tree) missed(a *author, p *peer) {
 	l := s.c.linkTo(a, p)
-	if p.info.Segment || !l.lazy && !l.dry() {
+	if p.info.Segment || l.pushes() && a.taken >= shapedAfter {
 		return
 	}
+	// Of an author that is new the peer is asked even if it is thought to push: the other end of
+	// the link may have begun with another flag, and would leave us to ask for each batch.
 	a.unsettle()
 	l.pruned, l.young = false, false
 	a.setLazy(l, false)

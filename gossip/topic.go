@@ -108,6 +108,9 @@ type author struct {
 	lru   lruNode   // in linkMemory, while links are remembered
 	acked wire.Mark // the furthest that any other node ever said it holds
 
+	taken uint8 // batches that came or were published while we run, up to shapedAfter
+	early early // who had word of the batch that a push is awaited of
+
 	dirty    bool  // in Core.dirty
 	calm     uint8 // batches in a row that took the tree as it is, up to calmAfter
 	urgent   Time  // until then word of it is, for a neighbour is new

@@ -304,3 +304,16 @@ func TestExperimentValidate(t *testing.T) {
 		t.Errorf("error %v, want gossip.ErrConfig", err)
 	}
 }
+
+// Where as many publish as there are nodes, most of them seldom, the batches of authors that are
+// new go along the topic's tree (design.md, section 11: at most 1.3 copies, all within 5 s).
+func TestExperimentManyAuthors(t *testing.T) {
+	t.Parallel()
+	e := usual()
+	e.Nodes, e.Publishers, e.Zipf, e.Warmup, e.Events = 150, 150, true, 300, 300
+	e.Net.Loss, e.Churn = 0.01, Churn{Share: 0.01, Every: time.Minute}
+	_, r := run(t, e)
+	if r.CopiesPerNode > 1.3 || r.Max > 5*time.Second {
+		t.Errorf("%.3f copies, the last after %v", r.CopiesPerNode, r.Max)
+	}
+}

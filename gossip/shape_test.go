@@ -1,0 +1,53 @@
+package gossip
+
+import (
+	"testing"
+	"time"
+)
+
+// What is new of an author that is new goes along the topic's tree: few get it twice or must ask.
+func TestANewAuthorsBatchGoesAlongTheTopicsTree(t *testing.T) {
+	n, nodes := treeOf(t, 24)
+	batches, wants := n.batches, n.sent["*wire.Want"]
+	for _, x := range nodes[1:] {
+		x.publish("x", 1)
+		n.run(2 * time.Second)
+	}
+	n.expect("x", 20+len(nodes)-1, nodes...)
+	least := (len(nodes) - 1) * (len(nodes) - 1)
+	// The author's flood of 4 links costs up to 6 of 23: at its other links, and where its waves meet.
+	if got := float64(n.batches-batches) / float64(least); got > 1.4 {
+		t.Errorf("%.2f copies of a new author's first batch, want at most 1.4", got)
+	}
+	if got := float64(n.sent["*wire.Want"]-wants) / float64(least); got > 0.25 {
+		t.Errorf("%.2f wants a node, want at most 0.25", got)
+	}
+}
+
+// An author that goes on has the shortest ways soon, though it began with the topic's tree,
+// and its batches come once.
+func TestAnAuthorThatGoesOnGetsShortWays(t *testing.T) {
+	n, nodes := treeOf(t, 24)
+	for _, x := range nodes[1:] {
+		x.publish("x", 1)
+		n.run(2 * time.Second)
+	}
+	x := nodes[13]
+	for range shapedAfter {
+		x.publish("x", 1)
+		n.run(2 * time.Second)
+	}
+	before := n.batches
+	b := x.publish("x", 1)
+	const hops = 5 // ceil(24/2 / 4) chords and up to two steps of the ring
+	n.run(hops*n.latency + 20*time.Millisecond)
+	for _, y := range nodes {
+		if y.core.Head("x", b.Header.Author) != b.Header.End() {
+			t.Errorf("%s has no batch after %v", y.name, hops*n.latency)
+		}
+	}
+	n.run(time.Second)
+	if got := n.batches - before; got != len(nodes)-1 {
+		t.Errorf("%d copies, want one for each of %d nodes", got, len(nodes)-1)
+	}
+}
