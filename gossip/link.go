@@ -52,16 +52,6 @@ func (a *author) linkOf(p *peer) *link {
 	return nil
 }
 
-// parent returns the link that the newest batch was pushed over first, or nil.
-func (a *author) parent() *link {
-	for i := range a.links {
-		if a.links[i].parent {
-			return &a.links[i]
-		}
-	}
-	return nil
-}
-
 // youngLink returns the author's link to a peer that was met after the author,
 // or that we have but word from. If it is made now, it is lazy: the author has
 // a tree already, and whoever is not in it asks (Graft). Were it eager, each

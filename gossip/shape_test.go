@@ -23,31 +23,3 @@ func TestANewAuthorsBatchGoesAlongTheTopicsTree(t *testing.T) {
 		t.Errorf("%.2f wants a node, want at most 0.25", got)
 	}
 }
-
-// An author that goes on has the shortest ways soon, though it began with the topic's tree,
-// and its batches come once.
-func TestAnAuthorThatGoesOnGetsShortWays(t *testing.T) {
-	n, nodes := treeOf(t, 24)
-	for _, x := range nodes[1:] {
-		x.publish("x", 1)
-		n.run(2 * time.Second)
-	}
-	x := nodes[13]
-	for range shapedAfter {
-		x.publish("x", 1)
-		n.run(2 * time.Second)
-	}
-	before := n.batches
-	b := x.publish("x", 1)
-	const hops = 5 // ceil(24/2 / 4) chords and up to two steps of the ring
-	n.run(hops*n.latency + 20*time.Millisecond)
-	for _, y := range nodes {
-		if y.core.Head("x", b.Header.Author) != b.Header.End() {
-			t.Errorf("%s has no batch after %v", y.name, hops*n.latency)
-		}
-	}
-	n.run(time.Second)
-	if got := n.batches - before; got != len(nodes)-1 {
-		t.Errorf("%d copies, want one for each of %d nodes", got, len(nodes)-1)
-	}
-}
