@@ -328,9 +328,14 @@ func (c *Core) endWant(w *want, whole bool) {
 	c.pumpPeer(p)
 }
 
-// strike keeps the peer from being asked for the author's events for a while.
+// strike keeps the peer from being asked for the author's events for a while: if it claimed
+// none, until it does (raiseHead).
 func (c *Core) strike(a *author, p *peer) {
 	l := c.linkTo(a, p)
+	if l.vain = l.claim().Compare(a.released) <= 0; l.vain {
+		l.struck = c.now.Add(strikeFactor * c.cfg.GapTimeout)
+		return
+	}
 	l.struck = c.now.Add(strikeFactor * c.cfg.GapTimeout << l.strikes)
 	l.strikes = min(l.strikes+1, strikesMax)
 }

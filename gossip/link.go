@@ -25,6 +25,7 @@ type link struct {
 	number     number    // under which we tell it
 	struck     Time      // until then it is not asked: it did not serve what it claims
 	strikes    int       // how often in a row
+	vain       bool      // if struck: it claimed nothing, and was asked for want of anybody better
 }
 
 // claim returns the furthest that the peer says it holds.

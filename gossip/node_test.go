@@ -301,6 +301,9 @@ func (x *node) say(to *node, m wire.Message) {
 }
 
 func (x *node) receive(from *node, frame []byte) {
+	if x.core != nil {
+		x.core.Tick(x.net.now, x.wall()) // before each input, as the driver does
+	}
 	for m, err := range wire.ParseFrame(frame) {
 		if err != nil {
 			x.net.t.Fatalf("%s got a bad frame from %s: %v", x.name, from.name, err)
@@ -368,6 +371,7 @@ func (x *node) inject(b *wire.Batch) {
 	x.log[b.ID] = &logged{batch: b, released: true}
 	topic := b.Header.Topic
 	x.topics[topic] = append(x.topics[topic], record{id: b.ID})
+	x.core.Tick(x.net.now, x.wall())
 	x.core.Publish(b.ID, &b.Header)
 	x.step()
 }

@@ -25,7 +25,7 @@ const (
 	shapedAfter = 4
 
 	// freshHaste is the part of GraftDelay that a push along the topic's tree is waited for: it breaks more often.
-	freshHaste = 2
+	freshHaste = 3
 
 	// freshGain is the part of GraftDelay by which word must be earlier than a push for the topic's
 	// tree to change. Of an author's first batch nobody can tell whether the next is close behind.

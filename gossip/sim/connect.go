@@ -112,6 +112,8 @@ func (s *Sim) link(a, b *Node) bool {
 		i, _ := e[0].findLink(e[1])
 		e[0].links = slices.Insert(e[0].links, i, &link{peer: e[1]})
 	}
+	a.tick()
+	b.tick()
 	a.core.PeerUp(b.id, gossip.PeerInfo{})
 	b.core.PeerUp(a.id, gossip.PeerInfo{})
 	a.step()
@@ -137,6 +139,7 @@ func (s *Sim) unlink(a, b *Node) {
 		x.links[i].down = true
 		x.links = slices.Delete(x.links, i, i+1)
 		if x.core != nil {
+			x.tick()
 			x.core.PeerDown(y.id)
 			x.step()
 		}

@@ -218,6 +218,7 @@ func (n *Node) Trim(batches []int) {
 		ids = append(ids, n.sim.store.batches[i].Batch.ID)
 		n.log.mark(h)
 	}
+	n.tick()
 	n.core.Trim(ids)
 	n.step()
 }

@@ -184,6 +184,7 @@ func (n *Node) Clog(d time.Duration) { n.frozen = max(n.frozen, n.sim.now.Add(d)
 func (n *Node) Interest(filter string) {
 	n.filter = append(slices.Clip(n.filter), filter) // nodes may share the slice that they were made with
 	if n.core != nil {
+		n.tick()
 		n.core.AddInterest(filter)
 		n.step()
 	}
@@ -198,6 +199,7 @@ func (n *Node) Disinterest(filter string) {
 	n.former = append(n.former, filter)
 	n.filter = slices.Delete(slices.Clone(n.filter), i, i+1) // nodes may share the slice that they were made with
 	if n.core != nil {
+		n.tick()
 		n.core.RemoveInterest(filter)
 		n.step()
 	}
@@ -219,7 +221,7 @@ func (n *Node) step() {
 		return
 	}
 	for again := true; again; {
-		n.core.Tick(n.time(), n.wall())
+		n.tick()
 		out := n.core.Take()
 		again = n.carry(&out)
 	}
@@ -233,6 +235,10 @@ func (n *Node) step() {
 		n.sim.queue.push(event{at: at, kind: evWake, node: n})
 	}
 }
+
+// tick tells the core the time, as the driver does before each input: the core reckons by
+// the clock that it was told last.
+func (n *Node) tick() { n.core.Tick(n.time(), n.wall()) }
 
 // carry carries out what the core wants. It reports whether the core was told
 // something in doing so.
@@ -324,6 +330,7 @@ func (n *Node) outboxFull(l *link, lane gossip.Lane, batch int) bool {
 	}
 	s.At(20*time.Millisecond, func() {
 		if !l.down && n.core != nil {
+			n.tick()
 			n.core.SendDrained(l.peer.id)
 			n.step()
 		}
@@ -339,6 +346,7 @@ func (n *Node) drained(l *link, lane gossip.Lane) {
 	}
 	if n.core != nil && l.full[lane] && l.waiting[lane] <= limit/2 {
 		l.full[lane] = false
+		n.tick()
 		n.core.SendDrained(l.peer.id)
 		n.sim.At(0, n.step)
 	}
@@ -346,6 +354,7 @@ func (n *Node) drained(l *link, lane gossip.Lane) {
 
 // receive hands a frame to the core.
 func (n *Node) receive(d *delivery) {
+	n.tick()
 	if n.sim.params.Encode {
 		n.parse(d)
 	} else {

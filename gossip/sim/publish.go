@@ -54,6 +54,7 @@ func (n *Node) Inject(b *wire.Batch) int {
 		o.Stored(n, i)
 		o.Released(n, i, false)
 	}
+	n.tick()
 	n.core.Publish(b.ID, &b.Header)
 	n.step()
 	return i
