@@ -224,7 +224,19 @@ func (s *sweep) fit() *sim.Fit {
 	default:
 		return nil
 	}
+	fit.A, fit.B = unlessTiny(fit.A, fit.B), unlessTiny(fit.B, fit.A)
 	return &fit
+}
+
+// tiny is the part of the other coefficient below which one is what rounding left of 0.
+const tiny = 1e-9
+
+// unlessTiny returns v, or 0 if it is nothing beside the law's other coefficient.
+func unlessTiny(v, other float64) float64 {
+	if math.Abs(v) < tiny*math.Abs(other) {
+		return 0
+	}
+	return v
 }
 
 func (s *sweep) print(w *bytes.Buffer) {

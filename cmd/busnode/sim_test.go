@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/busnode/busnode/gossip/sim"
 )
 
@@ -497,6 +499,26 @@ func TestSweepFitsItsLaw(t *testing.T) {
 			t.Errorf("busnode %s: fitted %+v, want %s", line, r.Fit, want)
 		case want == lawK && r.Fit.B >= 0, want == lawNodes && r.Fit.B <= 0:
 			t.Errorf("busnode %s: %s with b = %v", line, want, r.Fit.B)
+		}
+	}
+}
+
+// TestSweepPrintsNoRoundingError has last arrivals on a law whose a is 0.
+func TestSweepPrintsNoRoundingError(t *testing.T) {
+	s := sweep{flag: "nodes", set: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	for _, nodes := range []int{100, 1000, 10_000} {
+		row := &simulation{flags: &simFlags{nodes: nodes, rounds: true}}
+		row.result.TLast = 1.7 * math.Log(float64(nodes)) // the fit leaves an a of some 1e-15
+		s.rows, s.texts = append(s.rows, row), append(s.texts, fmt.Sprint(nodes))
+	}
+	var text bytes.Buffer
+	s.print(&text)
+	if want := lawNodes + " with a = 0, b = 1.70; R² = 1.0000"; !strings.Contains(text.String(), want) {
+		t.Errorf("%s\nwant %s", text.String(), want)
+	}
+	for _, c := range []struct{ v, other, want float64 }{{2e-9, 2.1, 0}, {-2e-9, 2.1, 0}, {1e-8, 2.1, 1e-8}, {0, 0, 0}} {
+		if got := unlessTiny(c.v, c.other); got != c.want {
+			t.Errorf("%v beside %v: %v, want %v", c.v, c.other, got, c.want)
 		}
 	}
 }
