@@ -98,7 +98,7 @@ func (s tree) shape(e *entry, p *peer) {
 	}
 	l = c.linkTo(a, p)
 	a.setLazy(l, true)
-	l.pruned = true
+	l.parent, l.pruned = false, true
 	c.stats.Prunes++
 	c.send(p, News, &wire.Prune{Topic: a.topic.name, Author: a.key})
 }

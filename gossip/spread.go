@@ -127,7 +127,7 @@ func (s tree) refused(wire.BatchID, *peer) {}
 
 func (s tree) missed(a *author, p *peer) {
 	l := s.c.linkTo(a, p)
-	if p.info.Segment || l.pushes() && a.taken >= shapedAfter {
+	if p.info.Segment || !l.lazy && !l.dry() && a.taken >= shapedAfter {
 		return
 	}
 	// Of an author that is new the peer is asked even if it is thought to push: the other end of
