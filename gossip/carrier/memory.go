@@ -165,6 +165,9 @@ func (n *Network) change(f func()) {
 	for _, k := range n.pairKeys() {
 		n.settle(n.pairs[k])
 	}
+	for _, s := range n.segments {
+		s.settle()
+	}
 }
 
 // pairKeys returns the pairs in a fixed order, for runs that repeat. n.mu is held.

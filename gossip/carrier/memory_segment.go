@@ -14,7 +14,9 @@ import (
 
 // JoinSegment returns a one-to-many carrier: one Send reaches all members of
 // the segment, each by a datagram of its own that may be lost or overtaken.
-// Its only link is the segment.
+// Its only link is the segment. It is also [Segmented]: members hear of each other
+// and of what they announce at once, lose sight of one that was cut off after
+// memberExpiry, and of one that closed at once.
 func (n *Network) JoinSegment(segment, peer wire.PeerID, opts ...MemoryOption) Carrier {
 	o := memoryOptions{mtu: memorySegmentMTU}
 	for _, opt := range opts {
@@ -27,7 +29,10 @@ func (n *Network) JoinSegment(segment, peer wire.PeerID, opts ...MemoryOption) C
 		s = &memorySegment{name: segment, chances: map[datagramPath]*rand.Rand{}}
 		n.segments[segment] = s
 	}
-	return &segmentCarrier{net: n, segment: s, self: peer, opts: o, done: make(chan struct{})}
+	return &segmentCarrier{
+		net: n, segment: s, self: peer, opts: o, done: make(chan struct{}),
+		heard: map[wire.PeerID]*memoryMember{}, news: memberNews{turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)},
+	}
 }
 
 // memorySegment is what the members of a segment share. The network's mutex guards it.
@@ -52,10 +57,15 @@ type segmentCarrier struct {
 	done    chan struct{} // closed by Close
 	ended   sync.WaitGroup
 	queues  [Lanes]*datagrams
+	news    memberNews
 
 	// Guarded by net.mu.
 	started, closed bool
+	text            []byte
+	heard           map[wire.PeerID]*memoryMember
 }
+
+var _ Segmented = (*segmentCarrier)(nil)
 
 func (c *segmentCarrier) Traits() Traits {
 	return Traits{Name: "memory-segment", Many: true, MTU: c.opts.mtu}
@@ -80,6 +90,10 @@ func (c *segmentCarrier) Start(h Handler) error {
 		i++
 	}
 	s.members = append(s.members[:i], append([]*segmentCarrier{c}, s.members[i:]...)...)
+	for _, m := range s.members {
+		c.settle(m)
+		m.settle(c)
+	}
 	c.ended.Go(c.serve)
 	return nil
 }
@@ -88,12 +102,17 @@ func (c *segmentCarrier) serve() {
 	name := c.segment.name
 	c.handler.LinkUp(Link{Peer: name, Path: PathMemory})
 	var wg sync.WaitGroup
+	wg.Go(func() { c.news.deliver(c.done, c.tellMembers) })
 	for lane, q := range c.queues {
 		wg.Go(func() {
-			q.deliver(c.done, func(from wire.PeerID, b []byte) { c.handler.Frame(from, Lane(lane), b) })
+			q.deliver(c.done, func(from wire.PeerID, b []byte) {
+				c.tellMembers() // a member's MemberUp comes before its frames
+				c.handler.Frame(from, Lane(lane), b)
+			})
 		})
 	}
 	wg.Wait()
+	c.tellMembers()
 	c.handler.LinkDown(name, ErrClosed)
 }
 
@@ -109,13 +128,13 @@ func (c *segmentCarrier) Send(ctx context.Context, to wire.PeerID, lane Lane, fr
 	switch {
 	case c.closed || !c.started:
 		return ErrClosed
-	case to != c.segment.name:
+	case to != c.segment.name && c.heard[to] == nil:
 		return ErrNoLink
 	}
 	w, now := c.net.weather, time.Now()
 	for _, m := range c.segment.members {
 		dir := direction{c.self, m.self}
-		if m == c || c.net.cuts[dir] {
+		if m == c || c.net.cuts[dir] || to != c.segment.name && to != m.self {
 			continue
 		}
 		r := c.chanceTo(datagramPath{dir, lane})
@@ -155,9 +174,13 @@ func (c *segmentCarrier) Close() error {
 		for _, m := range c.segment.members {
 			if m != c {
 				members = append(members, m)
+				m.settle(c)
 			}
 		}
 		c.segment.members = members
+		for _, p := range c.heardPeers() {
+			c.forget(c.heard[p])
+		}
 	}
 	c.net.mu.Unlock()
 	c.ended.Wait()

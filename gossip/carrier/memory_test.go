@@ -2,6 +2,7 @@ package carrier_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -203,6 +204,61 @@ func TestSegmentLosesAndReorders(t *testing.T) {
 	if again := run(); !slices.Equal(seen, again) {
 		t.Error("the same seed gave another run")
 	}
+}
+
+// memberCalls records calls about members too.
+type memberCalls struct{ calls }
+
+func (c *memberCalls) MemberUp(m carrier.Member)   { c.add("member %s %q", m.Peer, m.Text) }
+func (c *memberCalls) MemberDown(m carrier.Member) { c.add("gone %s", m.Peer) }
+
+func TestSegmentGivesUpWhomItDoesNotHear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := carrier.NewNetwork(1)
+		a, b, ha, hb := net.JoinSegment("lan", "a"), net.JoinSegment("lan", "b"), &memberCalls{}, &memberCalls{}
+		want := func(after time.Duration, h *memberCalls, want ...string) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if got := h.take(); !slices.Equal(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		}
+		b.(carrier.Segmented).Announce([]byte("hello"))
+		for c, h := range map[carrier.Carrier]*memberCalls{a: ha, b: hb} {
+			if err := c.Start(h); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(0, ha, "up lan", `member b "hello"`)
+		want(0, hb, "up lan", `member a ""`)
+
+		net.CutOneWay([]wire.PeerID{"b"}, []wire.PeerID{"a"})
+		want(3*time.Second, ha)
+		net.Heal()
+		want(10*time.Second, ha)
+		net.CutOneWay([]wire.PeerID{"b"}, []wire.PeerID{"a"})
+		b.(carrier.Segmented).Announce([]byte("unheard"))
+		want(4*time.Second, ha, "gone b")
+		want(0, hb)
+		if err := a.Send(t.Context(), "b", carrier.News, number(1)); !errors.Is(err, carrier.ErrNoLink) {
+			t.Errorf("Send to a member that is not heard: %v", err)
+		}
+		net.Heal()
+		want(0, ha, `member b "unheard"`)
+
+		net.CutOneWay([]wire.PeerID{"b"}, []wire.PeerID{"a"})
+		closeAll(t, []carrier.Carrier{b}) // its goodbye is not heard
+		want(time.Second, ha)
+		again := net.JoinSegment("lan", "b")
+		if err := again.Start(&calls{}); err != nil {
+			t.Fatal(err)
+		}
+		net.Heal()
+		want(10*time.Second, ha, `member b ""`)
+		closeAll(t, []carrier.Carrier{again, a})
+		want(0, ha, "gone b", "down lan")
+	})
 }
 
 func TestBandwidthPacesFrames(t *testing.T) {

@@ -101,7 +101,7 @@ const kindUnknown = 99 // of a newer version
 
 // kinds returns all kinds that a frame may hold, a Push first.
 func kinds() (all []int) {
-	for kind := kindPush; kind <= kindAdvance; kind++ {
+	for kind := kindPush; kind <= kindPresence; kind++ {
 		f := field{num: uint32(kind), typ: typeBytes}
 		if m, err := parseMessage(&f); m != nil || err != nil { // empty, it may be malformed
 			all = append(all, kind)

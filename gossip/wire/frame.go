@@ -37,6 +37,7 @@ const (
 	kindFeedback     = 25
 	kindShuffle      = 26
 	kindAdvance      = 27
+	kindPresence     = 28
 )
 
 // Fields of a Push. The batch is last, so that a sender can write what comes
@@ -164,6 +165,8 @@ func kindOf(m Message) int {
 		return kindFeedback
 	case *Shuffle:
 		return kindShuffle
+	case *Presence:
+		return kindPresence
 	}
 	panic(fmt.Sprintf("wire: message of unknown type %T", m)) // the interface is closed
 }
@@ -235,6 +238,8 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.feedback())
 	case kindShuffle:
 		return finish(&r, r.shuffle())
+	case kindPresence:
+		return finish(&r, r.presence())
 	}
 	return nil, nil
 }

@@ -26,6 +26,9 @@ const (
 	ResumesMax           = 16                 // in one Want or WantIDs
 	RecordsMax           = 16                 // in one Shuffle
 	RecordMaxBytes       = 2 << 10            // of a signed peer record
+	PresenceMaxBytes     = 128                // a frame with a Presence alone
+	PresenceTopicsMax    = 8                  // in one Presence
+	PresencePeersMax     = 10                 // in one Presence
 
 	FutureMax = 30 * time.Second // a batch dated further ahead is deferred; clocks further apart are refused
 )

@@ -16,6 +16,7 @@ func TestTheSpecificationsLimits(t *testing.T) {
 		"RangesMax": RangesMax, "ShortIDsMax": ShortIDsMax,
 		"SymbolsMax": SymbolsMax, "PartMaxBytes": PartMaxBytes, "ResumesMax": ResumesMax,
 		"RecordsMax": RecordsMax, "NumbersMax": NumbersMax, "RecordMaxBytes": RecordMaxBytes,
+		"PresenceMaxBytes": PresenceMaxBytes, "PresenceTopicsMax": PresenceTopicsMax, "PresencePeersMax": PresencePeersMax,
 	}
 	text, _, _ := splitSpec(t)
 	rows := regexp.MustCompile(`(?m)^\| (\w+Max\w*) \| ([0-9,]+) \|`).FindAllStringSubmatch(text, -1)

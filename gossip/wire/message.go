@@ -341,6 +341,24 @@ type Shuffle struct {
 	Records []Record // RecordsMax at most
 }
 
+// TopicTag is a topic of the sender's, and what it holds of it.
+type TopicTag struct {
+	Tag    uint32 // TagOf its name
+	Digest uint32 // of its batches up to Cut; 0: it holds none
+}
+
+// Presence is what a node says of itself in few bytes to all who hear it on a
+// segment, whether or not a stream reaches them: it is the text of a beacon. It fits
+// into PresenceMaxBytes.
+type Presence struct {
+	// Any: the sender may want topics beside those that Topics names.
+	Any     bool
+	Cut     Time       // what the digests reach up to, exclusively
+	Filters uint32     // sum of TagOf over all filters, modulo 2^32
+	Topics  []TopicTag // it holds everybody's events of; PresenceTopicsMax at most
+	Peers   []uint32   // PeerID.Tag of some that a stream connects it to; PresencePeersMax at most
+}
+
 func (*Push) message()         {}
 func (*Interest) message()     {}
 func (*Topics) message()       {}
@@ -368,3 +386,4 @@ func (*Contact) message()      {}
 func (*Rumors) message()       {}
 func (*Feedback) message()     {}
 func (*Shuffle) message()      {}
+func (*Presence) message()     {}

@@ -75,6 +75,10 @@ func sampleMessages(t testing.TB) []Message {
 		&Shuffle{Topic: "orders.eu", Reply: true, Full: true, Records: []Record{
 			{Peer: author.PeerID(), Signed: []byte("envelope")}, {Peer: rsaPeer, Signed: []byte{1}},
 		}},
+		&Presence{
+			Any: true, Cut: testBase, Filters: TagOf("orders.*"), Topics: []TopicTag{{TagOf("orders.eu"), 0x01020304}, {1, 0}},
+			Peers: []uint32{author.PeerID().Tag(), 7},
+		},
 	}
 }
 
@@ -345,6 +349,13 @@ func drawMessage(t *rapid.T) Message {
 			signed := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "signed")
 			m.Records = append(m.Records, Record{Peer: v.PeerID(), Signed: signed})
 		}
+		return m
+	case kindPresence:
+		m := &Presence{Any: yes.Draw(t, "any"), Cut: instant.Draw(t, "cut"), Filters: u32.Draw(t, "filters")}
+		for _, v := range rapid.SliceOfN(u32, 0, PresenceTopicsMax).Draw(t, "topics") {
+			m.Topics = append(m.Topics, TopicTag{v, u32.Draw(t, "digest")})
+		}
+		m.Peers = nonEmpty(rapid.SliceOfN(u32, 0, PresencePeersMax).Draw(t, "peers"))
 		return m
 	case kindPart:
 		m := &Part{Batch: BatchID(a), Data: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "data")}

@@ -61,12 +61,13 @@ func appendContent(dst []byte, m Message) []byte {
 		dst = appendFeedback(dst, m)
 	case *Shuffle:
 		dst = appendShuffle(dst, m)
+	case *Presence:
+		dst = appendPresence(dst, m)
 	case *Offer:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendIDs(dst, 2, m.IDs)
 	case *Hello:
-		dst = appendFixed(dst, 1, m.Mine)
-		dst = appendFixed(dst, 2, m.Yours)
+		dst = appendFixed(appendFixed(dst, 1, m.Mine), 2, m.Yours)
 	case *Refuse:
 		dst = appendString(dst, 1, m.Topic)
 		dst = appendBytes(dst, 2, m.Author[:])

@@ -49,6 +49,7 @@ func Run(t *testing.T, f Factory) {
 		run      func(*testing.T, Factory)
 		reliable bool // only for reliable carriers
 		oneToOne bool // only for one-to-one carriers
+		many     bool // only for one-to-many carriers
 	}{
 		{name: "a frame arrives on its lane, with the sender's name", run: testLanes},
 		{name: "the parts of a frame arrive joined", run: testParts},
@@ -68,9 +69,12 @@ func Run(t *testing.T, f Factory) {
 		{name: "records tell who signed them", run: testRecords, oneToOne: true},
 		{name: "a peer is dialled by its record, and released", run: testDial, oneToOne: true},
 		{name: "a dial that fails is told", run: testDialFails, oneToOne: true},
+		{name: "members hear who is there and what they announce", run: testMembers, many: true},
+		{name: "an addressed frame reaches its addressee alone", run: testAddressed, many: true},
+		{name: "members go up before their frames, and down once", run: testMembersInPairs, many: true},
 	}
 	for _, tt := range tests {
-		if tt.reliable && !traits.Reliable || tt.oneToOne && traits.Many {
+		if tt.reliable && !traits.Reliable || tt.oneToOne && traits.Many || tt.many && !traits.Many {
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, f) })
@@ -83,22 +87,30 @@ type event struct {
 	peer     wire.PeerID
 	lane     carrier.Lane
 	frame    []byte
+	member   *carrier.Member // of MemberUp and MemberDown; nil: a call about a link or a frame
 }
 
 // recorder is a Handler that queues its calls, and checks that they come in a legal order.
 type recorder struct {
-	t      *testing.T
-	events chan event
+	t       *testing.T
+	segment bool // its carrier is one-to-many
+	events  chan event
 
 	mu    sync.Mutex // guards the fields below
 	links map[wire.PeerID]bool
 	busy  map[string]bool // calls under way, by peer and lane
 	over  bool            // Close has returned
 	hold  chan struct{}   // Frame waits until it is closed; nil: no waiting
+	// Of the members of segments.
+	members map[wire.PeerID]map[wire.PeerID]bool // by segment
+	known   map[wire.PeerID]bool                 // who was ever up
 }
 
 func newRecorder(t *testing.T) *recorder {
-	return &recorder{t: t, events: make(chan event, 1<<16), links: map[wire.PeerID]bool{}, busy: map[string]bool{}}
+	return &recorder{
+		t: t, events: make(chan event, 1<<16), links: map[wire.PeerID]bool{}, busy: map[string]bool{},
+		members: map[wire.PeerID]map[wire.PeerID]bool{}, known: map[wire.PeerID]bool{},
+	}
 }
 
 func (r *recorder) LinkUp(l carrier.Link) {
@@ -124,6 +136,9 @@ func (r *recorder) LinkDown(peer wire.PeerID, reason error) {
 	if reason == nil {
 		r.t.Errorf("LinkDown of %q without a reason", peer)
 	}
+	if up := len(r.members[peer]); up > 0 {
+		r.t.Errorf("LinkDown of %q while %d members are up", peer, up)
+	}
 	delete(r.links, peer)
 	r.mu.Unlock()
 	r.events <- event{down: true, peer: peer}
@@ -134,6 +149,9 @@ func (r *recorder) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
 	r.mu.Lock()
 	if r.over || r.busy[key] {
 		r.t.Errorf("Frame from %q: closed %v, another call at once %v", from, r.over, r.busy[key])
+	}
+	if r.segment && !r.known[from] {
+		r.t.Errorf("Frame from %q before its MemberUp", from)
 	}
 	r.busy[key] = true
 	hold := r.hold
@@ -165,7 +183,7 @@ func (r *recorder) next(t *testing.T) event {
 func (r *recorder) frame(t *testing.T) event {
 	t.Helper()
 	e := r.next(t)
-	if e.up || e.down {
+	if e.up || e.down || e.member != nil {
 		t.Fatalf("got %+v, want a frame", e)
 	}
 	return e
@@ -186,9 +204,10 @@ func start(t *testing.T, f Factory, n int) *rig {
 	}
 	if r.Segment != "" {
 		for _, h := range r.handlers {
-			if e := h.next(t); !e.up || e.peer != r.Segment {
+			if e := h.next(t); !e.up || e.member != nil || e.peer != r.Segment {
 				t.Fatalf("got %+v, want the segment's LinkUp", e)
 			}
+			h.meet(t, n-1)
 		}
 	}
 	return r
@@ -200,6 +219,7 @@ func startApart(t *testing.T, f Factory, n int) *rig {
 	r := &rig{Cluster: f(t, n)}
 	for _, c := range r.Carriers {
 		h := newRecorder(t)
+		h.segment = r.Segment != ""
 		r.handlers = append(r.handlers, h)
 		t.Cleanup(func() {
 			if err := c.Close(); err != nil {
