@@ -1,0 +1,118 @@
+package multicast
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/busnode/busnode/gossip/carrier"
+	"github.com/busnode/busnode/gossip/wire"
+	"github.com/busnode/busnode/p2p/multicast/segment"
+)
+
+// slow is a handler whose calls wait until they are let through, one by one.
+type slow struct {
+	next, frames chan struct{} // calls about events, and calls of Frame
+
+	mu    sync.Mutex // guards the field below
+	calls []string
+}
+
+func (s *slow) call(format string, args ...any) {
+	s.mu.Lock()
+	s.calls = append(s.calls, fmt.Sprintf(format, args...))
+	s.mu.Unlock()
+}
+
+func (s *slow) LinkUp(carrier.Link)         { s.call("up"); <-s.next }
+func (s *slow) LinkDown(wire.PeerID, error) { s.call("down"); <-s.next }
+func (s *slow) MemberUp(m carrier.Member)   { s.call("member %s", m.Peer); <-s.next }
+
+func (s *slow) MemberDown(m carrier.Member) { s.call("gone %s", m.Peer); <-s.next }
+
+func (s *slow) Frame(p wire.PeerID, l carrier.Lane, b []byte) {
+	s.call("%s/%d %s", p, l, b)
+	<-s.frames
+}
+
+func TestFramesComeAfterWhatCameBeforeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
+		d := newDelivery(h)
+		// want compares the calls since the last look, and lets so many about events return.
+		want := func(pass int, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			h.mu.Lock()
+			slices.Sort(h.calls) // of two lanes in any order
+			if !slices.Equal(h.calls, want) {
+				t.Errorf("called %q, want %q", h.calls, want)
+			}
+			h.calls = nil
+			h.mu.Unlock()
+			for range pass {
+				h.next <- struct{}{}
+			}
+		}
+		frame := func(l carrier.Lane, text string) {
+			d.frame(segment.Frame{From: "a", Lane: l, Bytes: []byte(text)})
+		}
+		d.event(linkEvent{kind: linkUp})
+		d.event(linkEvent{kind: memberUp, member: carrier.Member{Peer: "a"}})
+		frame(carrier.News, "one")
+		frame(carrier.Repair, "two")
+		frame(carrier.News, "three")
+		want(1, "up")
+		want(1, "member a")
+		want(0, "a/0 one", "a/1 two")
+		d.event(linkEvent{kind: memberDown, member: carrier.Member{Peer: "a"}})
+		d.event(linkEvent{kind: linkDown})
+		want(1, "gone a")
+		want(0) // two frames are with the handler still; the third is dropped
+		close(h.frames)
+		want(1, "down")
+		d.close()
+		want(0)
+	})
+}
+
+func TestFramesOfALinkThatIsDownAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
+		d := newDelivery(h)
+		d.event(linkEvent{kind: linkUp})
+		synctest.Wait() // the handler is in LinkUp
+		d.event(linkEvent{kind: memberUp, member: carrier.Member{Peer: "a"}})
+		d.frame(segment.Frame{From: "a", Bytes: []byte("queued")})
+		d.event(linkEvent{kind: memberDown, member: carrier.Member{Peer: "a"}})
+		d.event(linkEvent{kind: linkDown})
+		close(h.next) // all calls return at once
+		close(h.frames)
+		d.close()
+		if want := []string{"up", "member a", "gone a", "down"}; !slices.Equal(h.calls, want) {
+			t.Errorf("called %q, want %q", h.calls, want)
+		}
+	})
+}
+
+// TestSmallFramesThatWaitAreBounded has a member send frames of one byte while
+// the handler is busy.
+func TestSmallFramesThatWaitAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
+		d := newDelivery(h)
+		for range undeliveredMaxBytes/pendingBytes + 10 {
+			d.frame(segment.Frame{From: "a", Bytes: []byte{1}})
+		}
+		synctest.Wait()
+		if waiting := len(d.lanes[carrier.News].frames); waiting > undeliveredMaxBytes/pendingBytes || d.lost() == 0 {
+			t.Errorf("%d frames wait, %d were dropped", waiting, d.lost())
+		}
+		d.event(linkEvent{kind: linkDown})
+		close(h.next)
+		close(h.frames)
+		d.close()
+	})
+}

@@ -1,0 +1,145 @@
+package multicast
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/busnode/busnode/gossip/carrier"
+	"github.com/busnode/busnode/gossip/wire"
+	"github.com/busnode/busnode/p2p/multicast/datagram"
+	"github.com/busnode/busnode/p2p/multicast/socket"
+)
+
+// A switch that forgot its members, for want of a querier, is reminded of them
+// when nothing was heard for a while, not too often.
+const (
+	silenceMax  = 60 * time.Second
+	rejoinEvery = 120 * time.Second
+)
+
+// keepStations keeps a station on each interface that suits, until the carrier closes.
+func (c *Carrier) keepStations() {
+	changes := c.machine.watch(c.ctx)
+	for {
+		c.rescan()
+		select {
+		case <-changes: // closed only once ctx is done
+		case <-c.changed:
+		case <-c.ctx.Done():
+		}
+		if c.ctx.Err() != nil {
+			break
+		}
+	}
+	for _, s := range c.list() {
+		c.remove(s, carrier.ErrClosed)
+	}
+	for range changes { // the watch ends before Close returns
+	}
+}
+
+func (c *Carrier) list() []*station {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.stations)
+}
+
+// rescan opens and closes stations as the interfaces are now.
+func (c *Carrier) rescan() {
+	all, err := c.machine.interfaces()
+	c.mu.Lock()
+	failed := err != nil && c.scanErr == nil
+	c.scanErr = err
+	roots := c.said.roots
+	c.mu.Unlock()
+	if err != nil {
+		if failed {
+			c.log.Warn("interfaces cannot be listed", "err", err)
+		}
+		return
+	}
+	var chosen []socket.Interface
+	if len(roots) > 0 {
+		chosen = socket.Select(all, c.cfg.Interfaces)
+	}
+	for _, s := range c.list() {
+		switch stays := slices.ContainsFunc(chosen, s.isOn); {
+		case len(roots) == 0:
+			c.remove(s, errNoKey)
+		case s.renew.Load():
+			c.remove(s, errSibling)
+		case !stays:
+			c.remove(s, errGone)
+		}
+	}
+	for _, i := range chosen {
+		if s := c.station(i.Index); s != nil {
+			s.update(i)
+			continue
+		}
+		c.add(i)
+	}
+	c.mu.Lock()
+	c.unused = c.unused[:0:0]
+	for _, i := range all {
+		if !slices.ContainsFunc(chosen, func(u socket.Interface) bool { return u.Index == i.Index }) {
+			c.unused = append(c.unused, i)
+		}
+	}
+	c.mu.Unlock()
+}
+
+func (c *Carrier) station(index int) *station {
+	for _, s := range c.list() {
+		if s.index == index {
+			return s
+		}
+	}
+	return nil
+}
+
+// byStream returns the station of a stream, or nil.
+func (c *Carrier) byStream(id datagram.StreamID) *station {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, s := range c.stations {
+		if s.stream == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// add opens a station. If that fails the next look at the interfaces tries again.
+func (c *Carrier) add(i socket.Interface) {
+	s, err := openStation(c, i)
+	if err != nil {
+		c.log.Debug("interface cannot be used", "interface", i.Name, "err", err)
+		return
+	}
+	s.listenFirst(c.list())
+	c.mu.Lock()
+	at, _ := slices.BinarySearchFunc(c.stations, s, func(a, b *station) int {
+		return cmp.Or(a.haste()-b.haste(), a.index-b.index)
+	})
+	c.stations = slices.Insert(c.stations, at, s)
+	c.mu.Unlock()
+	s.start()
+}
+
+// remove closes a station: its members and its link are down when it returns.
+func (c *Carrier) remove(s *station, reason error) {
+	c.mu.Lock()
+	c.stations = slices.DeleteFunc(c.stations, func(o *station) bool { return o == s })
+	others := slices.Clone(c.stations)
+	c.mu.Unlock()
+	s.close(reason)
+	for _, o := range others {
+		signal(o.wake) // one that was passive because of it may speak again
+	}
+	c.log.Info("segment down", "segment", string(s.name), "err", reason)
+}
+
+func cmpPeer(a, b wire.PeerID) int { return strings.Compare(string(a), string(b)) }
