@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	"github.com/busnode/busnode/gossip/wire"
 	"github.com/busnode/busnode/p2p/discovery"
 )
 
@@ -35,6 +36,10 @@ type Config struct {
 	Network string
 	// NetworkKey makes the network private: 32 bytes, or none.
 	NetworkKey []byte
+	// Admits says which peers to have connections and links with; nil: all that
+	// prove to be of the network. It is asked often and must not block; see
+	// [Host.Readmit].
+	Admits func(wire.PeerID) bool
 	// NoMDNS leaves out discovery on the local network.
 	NoMDNS bool
 	// PeersFile keeps the last good peers between runs; empty: they are forgotten.

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
@@ -91,6 +92,7 @@ func (h *Host) open() (err error) {
 	}
 	h.carrier = streams.New(streams.Config{
 		Host: h.host, OwnHost: h.own, Secret: derive("streams", h.set.Network, h.set.NetworkKey), Logger: h.set.Logger,
+		Admits:   h.admits(),
 		Observer: streams.Observer{Started: h.started, Up: h.up, Down: h.down, Avoid: h.avoid, Refused: h.refused},
 	})
 	h.keeper = discovery.New(discovery.Config{
@@ -115,6 +117,10 @@ func (h *Host) ID() wire.PeerID { return wire.PeerID(h.host.ID()) }
 
 // PrivateKey returns the node's key, for signing.
 func (h *Host) PrivateKey() ed25519.PrivateKey { return h.key }
+
+// Libp2p returns the libp2p host, for protocols beside the carrier's. It must
+// not be closed.
+func (h *Host) Libp2p() host.Host { return h.host }
 
 // Carrier returns the carrier. Whoever starts it need not close it: Close does.
 func (h *Host) Carrier() *streams.Carrier { return h.carrier }
@@ -151,6 +157,40 @@ func (h *Host) Connect(ctx context.Context, addr string) error {
 		return fmt.Errorf("p2p: connect to %s: %w", addr, err)
 	}
 	return nil
+}
+
+// Heard makes a peer known that something found on the local network, as mDNS
+// would. Addresses that are none are left out.
+func (h *Host) Heard(p wire.PeerID, addrs []string) {
+	info := peer.AddrInfo{ID: peer.ID(p)}
+	for _, text := range addrs {
+		if addr, err := ma.NewMultiaddr(text); err == nil {
+			info.Addrs = append(info.Addrs, addr)
+		}
+	}
+	if h.ctx.Err() == nil && len(info.Addrs) > 0 {
+		h.keeper.HandlePeerFound(info)
+	}
+}
+
+// Readmit hears that [Config.Admits] may answer otherwise than before: links of
+// peers that are not admitted any more go down, and known ones that are now are dialled.
+func (h *Host) Readmit() {
+	h.carrier.Readmit()
+	for _, s := range h.keeper.Status() {
+		if !s.Linked && !h.carrier.Refuses(s.ID) {
+			h.keeper.Retry(s.ID)
+		}
+	}
+}
+
+// admits returns what Config.Admits is to streams, nil included.
+func (h *Host) admits() func(peer.ID) bool {
+	f := h.set.Admits
+	if f == nil {
+		return nil
+	}
+	return func(p peer.ID) bool { return f(wire.PeerID(p)) }
 }
 
 // Close ends the links and the search for peers, and closes the host if it is

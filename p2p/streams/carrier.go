@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -39,6 +40,9 @@ type Config struct {
 	OwnHost bool
 	// Secret is what both ends must know: derived from the network's name and key.
 	Secret []byte
+	// Admits says which peers to have links with; nil: all that prove themselves.
+	// It is asked again whenever it matters, and must not block.
+	Admits func(peer.ID) bool
 	// Observer is told what happens; its functions may be nil.
 	Observer Observer
 	Logger   *slog.Logger // nil: slog.Default()
@@ -184,7 +188,7 @@ func (c *Carrier) listen(sub event.Subscription) {
 		case event.EvtPeerIdentificationFailed:
 			// libp2p does not try again as long as the connection lives, so what
 			// the peer speaks is found out by asking.
-			if c.dialled(e.Peer) {
+			if c.dialled(e.Peer) && c.admits(e.Peer) {
 				c.adopt(e.Peer, nil)
 			}
 		}
@@ -230,7 +234,7 @@ func (c *Carrier) consider(p peer.ID) {
 		signal(n.wake)
 		return
 	}
-	if c.speaks(p) && c.dialled(p) {
+	if c.speaks(p) && c.dialled(p) && c.admits(p) {
 		c.adopt(p, nil)
 	}
 }
@@ -336,7 +340,42 @@ func (c *Carrier) Disconnect(p wire.PeerID, reason string) {
 }
 
 // Refuses reports whether the carrier has nothing to do with p for now.
-func (c *Carrier) Refuses(p peer.ID) bool { return c.refused.until(p) > 0 }
+func (c *Carrier) Refuses(p peer.ID) bool { return c.refusedFor(p) > 0 }
+
+// refusedFor returns for how long p is refused as things stand: for one that is
+// not admitted, until it is asked again.
+func (c *Carrier) refusedFor(p peer.ID) time.Duration {
+	if !c.admits(p) {
+		return refusedMax
+	}
+	return c.refused.until(p)
+}
+
+func (c *Carrier) admits(p peer.ID) bool { return c.cfg.Admits == nil || c.cfg.Admits(p) }
+
+// Readmit hears that [Config.Admits] may answer otherwise than before: it takes
+// down the links of peers that are not admitted any more.
+func (c *Carrier) Readmit() {
+	c.mu.RLock()
+	neighbours := slices.Collect(maps.Values(c.neighbours))
+	c.mu.RUnlock()
+	for _, n := range neighbours {
+		if c.admits(n.id) {
+			continue
+		}
+		if l := n.link.Load(); l != nil {
+			l.fail(fmt.Errorf("%w: not on the allow-list", ErrDisconnected))
+		}
+		signal(n.wake)
+		c.closePeer(n.id)
+	}
+	if c.ctx.Err() != nil {
+		return
+	}
+	for _, p := range c.cfg.Host.Network().Peers() {
+		c.consider(p)
+	}
+}
 
 func (c *Carrier) tellRefused(p peer.ID, err error) {
 	if f := c.cfg.Observer.Refused; f != nil {

@@ -108,7 +108,7 @@ func (n *neighbour) run() {
 				return
 			}
 		}
-		if wait := n.c.refused.until(n.id); wait > 0 {
+		if wait := n.c.refusedFor(n.id); wait > 0 {
 			n.drop()
 			n.wait(wait)
 			continue
