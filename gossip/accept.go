@@ -24,6 +24,7 @@ func (c *Core) Publish(id wire.BatchID, h *wire.Header) {
 	c.excited()
 	c.hold(e)
 	c.list(t)
+	c.castOwn(e)
 	t.strategy.spread(e)
 }
 
@@ -43,7 +44,8 @@ func (c *Core) hold(e *entry) {
 }
 
 // receivePush takes a batch in, or says why not. It was verified.
-func (c *Core) receivePush(p *peer, m *wire.Push) {
+// via is the segment over which it came to all; nil: it came to us.
+func (c *Core) receivePush(p *peer, m *wire.Push, via *segment) {
 	h, id := &m.Batch.Header, m.Batch.ID
 	t := c.topics[h.Topic]
 	if e := c.batch(id); e != nil && e.id != id {
@@ -51,7 +53,7 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 		return
 	}
 	if e := c.batch(id); e != nil && e.state != lost {
-		c.receiveDuplicate(p, m, e)
+		c.receiveDuplicate(p, m, e, via)
 		return
 	}
 	if t == nil || !t.interested && h.Author != c.self {
@@ -82,11 +84,11 @@ func (c *Core) receivePush(p *peer, m *wire.Push) {
 		return
 	}
 	c.checkIdentity(h)
-	c.accept(p, m, a)
+	c.accept(p, m, a, via)
 }
 
 // accept takes in a batch that is new here.
-func (c *Core) accept(p *peer, m *wire.Push, a *author) {
+func (c *Core) accept(p *peer, m *wire.Push, a *author, via *segment) {
 	h, id := &m.Batch.Header, m.Batch.ID
 	c.arrived(p, m)
 	if a.topic.lack.remove(id) {
@@ -96,12 +98,18 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	e := c.newEntry(a, id, h)
 	e.from, e.repaired = p, m.Repair
 	c.stats.Accepted++
+	if via != nil {
+		c.castIn(via, e)
+	}
 	if !barred {
 		a.take()
 	}
-	if m.Repair {
+	switch {
+	case m.Repair:
 		c.stats.Repaired++
-	} else {
+	case via != nil:
+		c.came(a.topic, h.Time)
+	default:
 		a.topic.strategy.brought(e, p)
 		c.came(a.topic, h.Time)
 	}
@@ -127,18 +135,27 @@ func (c *Core) accept(p *peer, m *wire.Push, a *author) {
 	c.order(a)
 }
 
-func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry) {
+func (c *Core) receiveDuplicate(p *peer, m *wire.Push, e *entry, via *segment) {
 	if e.state == held {
 		c.out.Discard = append(c.out.Discard, e.id)
 	}
 	c.arrived(p, m)
 	e.author.topic.lack.remove(e.id) // found missing while it was on its way to the log
+	if via != nil {
+		c.stats.SegmentDuplicate++
+		c.holdsToo(e, p)
+		return // a copy for all says nothing about the tree
+	}
 	if m.Repair {
 		c.stats.RepairDuplicate++
 		return
 	}
 	c.stats.Duplicate++
 	c.holdsToo(e, p)
+	if c.firstByStream(e) {
+		e.author.topic.strategy.brought(e, p)
+		return
+	}
 	e.author.topic.strategy.duplicate(e, p)
 }
 

@@ -119,19 +119,3 @@ func TestAnAuthorAheadDoesNotMakeNodesDiffer(t *testing.T) {
 		}
 	}
 }
-
-func TestNodesOnASegmentAgree(t *testing.T) {
-	n := newNetwork(t, 93)
-	a, b := n.add("a", testConfig()).interest("x"), n.add("b", testConfig()).interest("x")
-	n.connect(a, b)
-	a.core.PeerUp(b.id, PeerInfo{Segment: true})
-	b.core.PeerUp(a.id, PeerInfo{Segment: true})
-	a.step()
-	b.step()
-	n.run(time.Second)
-	for range 100 {
-		a.publish("x", 1)
-	}
-	n.quiet("a segment", a, b)
-	n.expect("x", 100, a, b)
-}

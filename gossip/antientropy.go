@@ -87,7 +87,12 @@ func (c *Core) beat() {
 	c.repeatOwn()
 	c.calm++
 	var neighbours, others []*peer
+	var all []*peer
 	for _, p := range c.peerList {
+		if p.member() {
+			continue // what they say of themselves shows whether there is need
+		}
+		all = append(all, p)
 		switch p.nearness() {
 		case isNeighbour:
 			neighbours = append(neighbours, p)
@@ -101,7 +106,7 @@ func (c *Core) beat() {
 		candidates = others
 	}
 	if len(candidates) == 0 {
-		candidates = c.peerList
+		candidates = all
 	}
 	if len(candidates) > 0 {
 		c.sendBeat(candidates[c.rngPeers.IntN(len(candidates))], c.floor(), c.cut())
@@ -165,7 +170,7 @@ func (c *Core) repeatOwn() {
 			continue
 		}
 		for _, tp := range t.peers {
-			if !tp.wants {
+			if !tp.wants || tp.peer.member() {
 				continue
 			}
 			// To those too that are no neighbours: all ours may be behind a cut that a peer outside is not.
@@ -199,18 +204,14 @@ func (t beatTimer) due(c *Core) {
 		return
 	}
 	b.soon = Never
-	if t.p.nearness() != nothingCommon {
+	if t.p.nearness() != nothingCommon && !t.p.quiet() {
 		c.sendBeat(t.p, c.floor(), c.cut())
 	}
 }
 
 // linkKey returns the key under which this node and the peer compare: it comes
-// from the number that each of them chose for their connection. On a segment
-// nobody tells a number; that of a session is fresh all the same.
+// from the number that each of them chose for their connection.
 func (c *Core) linkKey(p *peer) reconcile.Key {
-	if p.info.Segment {
-		return reconcile.LinkKey(0, 0)
-	}
 	return reconcile.LinkKey(p.mine, p.theirs)
 }
 

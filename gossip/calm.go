@@ -82,5 +82,5 @@ func (c *Core) rideAlong(p *peer) {
 
 // isTold reports whether the peer is told the author's heads.
 func (c *Core) isTold(tp *topicPeer, a *author) bool {
-	return a.topic.monger == nil && tp.neighbour() || tp.isAuthor(a)
+	return (a.topic.monger == nil && tp.neighbour() || tp.isAuthor(a)) && !c.castWaits(a, tp.peer)
 }

@@ -35,30 +35,6 @@ func TestAPushSaysItselfThatItsSenderHoldsTheBatch(t *testing.T) {
 	}
 }
 
-// A push to a segment may reach some: word follows, for those that it did not reach.
-func TestWordFollowsAPushToASegment(t *testing.T) {
-	n := newNetwork(t, 81)
-	a, m := n.add("a", testConfig()).interest("x"), n.add("m", testConfig())
-	a.core.PeerUp(m.id, PeerInfo{Segment: true})
-	a.core.Receive(m.id, &wire.Interest{Add: []string{"x"}})
-	a.core.Receive(m.id, &wire.Link{Topic: "x", Up: true})
-	a.mute = true
-	for i := range 2 * calmAfter {
-		b := a.publish("x", 1)
-		n.now = n.now.Add(a.cfg.HaveDelay * calmFactor)
-		a.core.Tick(n.now, a.wall())
-		told := wire.Mark{}
-		for _, s := range a.core.Take().Send {
-			if m, ok := s.Msg.(*wire.Have); ok {
-				told = m.Heads[0].Head
-			}
-		}
-		if told != b.Header.End() {
-			t.Errorf("after push %d the segment is told %v, want %v", i, told, b.Header.End())
-		}
-	}
-}
-
 // Numbers are used again when there are no more. A head under one's old meaning must
 // not be overtaken by its new one, which goes in another message.
 func TestANumberThatIsTakenStandsForItsOldAuthorInWhatWentBefore(t *testing.T) {

@@ -103,6 +103,9 @@ type Config struct {
 	// NoPeerExchange turns shuffles off: none is begun, answered or listened to.
 	NoPeerExchange bool
 
+	// Multicast says when batches go to segments. Default MulticastFallback.
+	Multicast Multicast
+
 	// DemeritsMax is how often a peer may break the rules before it is dropped; one
 	// time a minute is forgotten. Default 64.
 	DemeritsMax int
@@ -194,6 +197,9 @@ func (c Config) Validate() error {
 	}
 	if c.Settle <= c.GraftDelay {
 		bad("Settle", c.Settle, "> GraftDelay")
+	}
+	if c.Multicast > MulticastAlways {
+		bad("Multicast", c.Multicast, "MulticastFallback, MulticastOff or MulticastAlways")
 	}
 	if c.Mode > Pull {
 		bad("Mode", c.Mode, "PushPull, Push or Pull")

@@ -42,6 +42,7 @@ type Core struct {
 	rngJitter *rand.Rand // when
 	rngRumors *rand.Rand // whom to contact in rumor mongering, and its coin
 	rngView   *rand.Rand // whom to know, to tell of and to wish for
+	rngLAN    *rand.Rand // whom to compare with on segments, and when to speak there
 
 	now  Time
 	wall wire.Time
@@ -76,6 +77,8 @@ type Core struct {
 	trims     uint64 // counts changes of authors' trimmed marks
 	work      bucket
 	partials  partials
+	connected int // peers that streams reach
+	lan       segments
 
 	served     []*peer   // who was sent batches since the last Take
 	unwritable bool      // the log takes no batches now
@@ -101,6 +104,7 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 		rngJitter: rand.New(rand.NewPCG(seed, 2)),
 		rngRumors: rand.New(rand.NewPCG(seed, 3)),
 		rngView:   rand.New(rand.NewPCG(seed, 26)),
+		rngLAN:    rand.New(rand.NewPCG(seed, 27)),
 		now:       now, wall: wall,
 		peers:   map[wire.PeerID]*peer{},
 		topics:  map[string]*topic{},
@@ -110,8 +114,9 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 	}
 	c.cfg.Topics = cloneTopics(cfg.Topics)
 	c.view = newViewState(&cfg, now)
+	c.lan = newSegments()
 	c.nextBeat = now.Add(c.jitter(cfg.HeartbeatInterval))
-	c.sessionID = c.rngPeers.Uint32() // on a segment others hear what it names
+	c.sessionID = c.rngPeers.Uint32() // on a segment others may hear what it names
 	c.work = bucket{workNodeFactor * cfg.WorkMax, now}
 	return c, nil
 }
@@ -121,17 +126,14 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 	p := c.peers[from]
 	if p == nil {
-		c.stats.Unsolicited++ // it went down while the message was on its way
-		if push, ok := m.(*wire.Push); ok && c.batch(push.Batch.ID) == nil {
-			c.out.Discard = append(c.out.Discard, push.Batch.ID)
-		}
+		c.unsolicited(m) // it went down while the message was on its way
 		return
 	}
 	switch m := m.(type) {
 	case *wire.Hello:
 		c.receiveHello(p, m)
 	case *wire.Push:
-		c.receivePush(p, m)
+		c.receivePush(p, m, nil)
 	case *wire.Interest:
 		c.receiveInterest(p, m)
 	case *wire.Topics:
@@ -185,8 +187,17 @@ func (c *Core) Receive(from wire.PeerID, m wire.Message) {
 	}
 }
 
+// unsolicited refuses a message of somebody who is not there.
+func (c *Core) unsolicited(m wire.Message) {
+	c.stats.Unsolicited++
+	if push, ok := m.(*wire.Push); ok && c.batch(push.Batch.ID) == nil {
+		c.out.Discard = append(c.out.Discard, push.Batch.ID)
+	}
+}
+
 // PeerUp tells that frames can be exchanged with p from now on. A peer that is
-// up already is taken down first.
+// up already is taken down first. One that a segment reaches alone, a member, is told
+// nothing until there is need: what it says of itself to all there is all that is known of it.
 func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	c.PeerDown(id)
 	p := &peer{
@@ -203,6 +214,17 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 		p.mine = c.rngPeers.Uint64()
 	}
 	p.work = bucket{c.cfg.WorkMax, c.now}
+	p.heard = c.lan.heard(id)
+	for _, m := range p.heard {
+		m.peer = p
+	}
+	if p.member() {
+		p.upAt = c.now
+		c.heed(p)
+		return
+	}
+	c.connected++
+	c.presenceSoon()
 	c.meetKnown(p)
 	c.excited()
 	c.sayHello(p)
@@ -217,8 +239,15 @@ func (c *Core) PeerDown(id wire.PeerID) {
 	p.down = true
 	delete(c.peers, id)
 	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
-	c.retire(p)
-	c.noteAlone()
+	for _, m := range p.heard {
+		m.peer = nil
+	}
+	if !p.member() {
+		c.connected--
+		c.presenceSoon()
+		c.retire(p)
+		c.noteAlone()
+	}
 	c.forgetTold(p)
 	c.judgeClock()
 }
@@ -230,6 +259,7 @@ func (c *Core) forgetTold(p *peer) {
 		c.leaveTopic(tp)
 	}
 	p.topics, p.plain, p.wild, p.suspended = nil, map[string]struct{}{}, nil, nil
+	p.filters = 0
 	for _, s := range p.session.open {
 		s.done = true
 	}
@@ -256,9 +286,6 @@ func (c *Core) sayHello(p *peer) {
 // may meet the other before it has forgotten the earlier connection. So each
 // makes sure that the other knows its present beginning.
 func (c *Core) receiveHello(p *peer, m *wire.Hello) {
-	if p.info.Segment {
-		return // many speak there, and interests alone are kept of them
-	}
 	if m.Mine == 0 || !c.spend(p) {
 		c.demerit(p, "a hello without a number, or too many")
 		return
@@ -266,6 +293,7 @@ func (c *Core) receiveHello(p *peer, m *wire.Hello) {
 	if p.theirs != m.Mine {
 		if p.theirs != 0 {
 			c.forgetTold(p)
+			c.heed(p)
 		}
 		p.theirs = m.Mine
 	}
@@ -332,6 +360,9 @@ func (c *Core) Tick(now Time, wall wire.Time) {
 	if now >= c.view.deadline() {
 		c.dueView()
 	}
+	if now >= c.lan.deadline() {
+		c.dueSegments()
+	}
 }
 
 // NextDeadline returns when Tick must next be called.
@@ -339,7 +370,7 @@ func (c *Core) NextDeadline() Time {
 	if len(c.woken) > 0 {
 		return c.now
 	}
-	return min(c.timers.next(), c.flushAt, c.ackAt, c.cycleAt, c.nextBeat, c.view.deadline())
+	return min(c.timers.next(), c.flushAt, c.ackAt, c.cycleAt, c.nextBeat, c.view.deadline(), c.lan.deadline())
 }
 
 // Take returns the pending output and starts a new one. The slices belong to
@@ -369,10 +400,18 @@ func (c *Core) Stats() Stats {
 }
 
 func (c *Core) send(p *peer, lane Lane, m wire.Message) {
+	if !c.mayTell(p) {
+		c.stats.MembersUntold++
+		return
+	}
 	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Msg: m})
 }
 
 func (c *Core) sendBatch(p *peer, lane Lane, id wire.BatchID) {
+	if !c.mayTell(p) {
+		c.stats.MembersUntold++
+		return
+	}
 	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Batch: id})
 }
 

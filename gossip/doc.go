@@ -53,10 +53,14 @@
 //	hole.go     asking an author for what was given up of its own
 //	serve.go    answering
 //	restore.go  from the log and back: restart, retention, damage
+//	segment.go  links that one frame reaches many over, and their members
+//	presence.go what a node says of itself there; coverage.go, whom streams lead to
+//	activity.go when a segment is used, and why
+//	cast.go     batches on segments; segmentword.go, heads
 //
 // # Bounds
 //
-// Peers are bounded by PeersMax and the carriers, those that are known and not up by
+// Peers are bounded by PeersMax and the carriers, members of segments by membersMax, those that are known and not up by
 // PassiveMax and KnownMax; filters and topics of a peer, authors whose
 // links are remembered, wants outstanding, exchanges at once, batches known to be
 // missing and the size of an answer by [Config] and constants beside their use.

@@ -14,6 +14,7 @@ type fetchState struct {
 	want     *want // outstanding; nil: none
 	queued   *peer // in whose queue it waits for room for a want; nil: in none
 	deferred Time  // since when it waits for the topic's lack list; Never: it does not
+	flowing  Time  // since when it waits for what a segment may bring; Never: it does not
 }
 
 // want is a request that was sent and not yet ended.
@@ -77,7 +78,7 @@ func (p *peer) load() (n int) {
 // room returns how many whole wants more the peer can be sent.
 func (c *Core) room(p *peer) int { return c.cfg.WantsMax - (p.load()+wholeWant-1)/wholeWant }
 
-// limitedServeBytes bounds what is asked over a relayed connection at a time.
+// limitedServeBytes bounds what is asked over a relayed connection, or of a member, at a time.
 const limitedServeBytes = 64 << 10
 
 // fetchSoon schedules the repair of what the author's stretch lacks.
@@ -106,10 +107,13 @@ func (t fetchTimer) due(c *Core) {
 func (c *Core) fetch(a *author) {
 	after, upto, ok := a.missing()
 	if !ok || !a.wanted(c) || a.fetch.want != nil {
-		a.fetch.deferred = Never
+		a.fetch.deferred, a.fetch.flowing = Never, Never
 		if !ok && a.wanted(c) && a.fetch.want == nil {
 			c.fetchHole(a)
 		}
+		return
+	}
+	if c.flows(a) {
 		return
 	}
 	if !a.topic.compared {
@@ -175,12 +179,25 @@ func (c *Core) deferToLack(a *author) bool {
 
 // chooseServer picks the peer to ask: one that claims something of the
 // stretch; else, if a batch waits for it, any that has to do with the topic,
-// each once. If all those have no room for a want, busy is one of them.
+// each once. If all those have no room for a want, busy is one of them. A member
+// is asked where no peer that a stream reaches can be.
 func (c *Core) chooseServer(a *author, upto wire.Mark) (best, busy *peer) {
 	blocked := a.waiting() != nil
+	for _, members := range [...]bool{false, true} {
+		if best, busy = c.chooseAmong(a, upto, blocked, members); best != nil || busy != nil {
+			break
+		}
+	}
+	return best, busy
+}
+
+func (c *Core) chooseAmong(a *author, upto wire.Mark, blocked, members bool) (best, busy *peer) {
 	for round := range 2 {
 		for _, tp := range a.topic.peers {
 			p := tp.peer
+			if p.member() != members || !c.mayTell(p) {
+				continue
+			}
 			claims := false
 			if l := a.linkOf(p); l != nil {
 				claims = l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
@@ -239,7 +256,7 @@ func (c *Core) askBytes(p *peer) uint32 {
 	if p.slow {
 		return uint32(min(c.cfg.ServeMaxBytes, slowServeBytes))
 	}
-	if p.info.Limited {
+	if p.info.Limited || p.member() {
 		return limitedServeBytes
 	}
 	return uint32(c.cfg.ServeMaxBytes)
@@ -249,10 +266,23 @@ func (c *Core) newWant(p *peer) *want {
 	c.wantID++
 	c.stats.WantsSent++
 	w := &want{id: c.wantID, peer: p, weight: wholeWant, progress: c.now, began: c.now}
+	w.excused = p.member() // what it sent may be lost on the way
+	p.used = c.now
 	p.wants[w.id] = w
 	p.wantList = append(p.wantList, w)
-	c.timers.at(c.now.Add(c.cfg.WantTimeout), wantTimer{w})
+	c.timers.at(c.now.Add(c.wantTimeout(p)), wantTimer{w})
 	return w
+}
+
+// memberPatience is the most that an answer of a member may make no progress: a segment
+// loses what it could not bring in two seconds.
+const memberPatience = 2 * time.Second
+
+func (c *Core) wantTimeout(p *peer) time.Duration {
+	if p.member() {
+		return min(c.cfg.WantTimeout, memberPatience)
+	}
+	return c.cfg.WantTimeout
 }
 
 type wantTimer struct{ w *want }
@@ -262,7 +292,7 @@ func (t wantTimer) due(c *Core) {
 	if w.done {
 		return
 	}
-	if end := w.progress.Add(c.cfg.WantTimeout); c.now < end {
+	if end := w.progress.Add(c.wantTimeout(w.peer)); c.now < end {
 		c.timers.at(end, t)
 		return
 	}
@@ -332,11 +362,15 @@ func (c *Core) endWant(w *want, whole bool) {
 // none, until it does (raiseHead).
 func (c *Core) strike(a *author, p *peer) {
 	l := c.linkTo(a, p)
+	wait := strikeFactor * c.cfg.GapTimeout
+	if p.member() {
+		wait = memberPatience // the answer may have been lost, and with it the word of its end
+	}
 	if l.vain = l.claim().Compare(a.released) <= 0; l.vain {
-		l.struck = c.now.Add(strikeFactor * c.cfg.GapTimeout)
+		l.struck = c.now.Add(wait)
 		return
 	}
-	l.struck = c.now.Add(strikeFactor * c.cfg.GapTimeout << l.strikes)
+	l.struck = c.now.Add(wait << l.strikes)
 	l.strikes = min(l.strikes+1, strikesMax)
 }
 
@@ -356,6 +390,9 @@ func (c *Core) serveQueue(p *peer) {
 // not to serve it alone.
 func (c *Core) relieveBy(p *peer) {
 	room := c.room(p)
+	if p.member() {
+		return // who waits for a peer that a stream reaches is better off
+	}
 	for _, q := range c.peerList {
 		if p.down || room <= 0 {
 			return

@@ -48,6 +48,7 @@ func (c *Core) touchHead(a *author) {
 	}
 	c.flushAt = min(c.flushAt, c.now.Add(c.wordDelay(a)))
 	c.ackSoon(a)
+	c.wordSoon(a)
 }
 
 // hearsayFactor bounds, as a multiple of AuthorsMax, the authors that peers can
@@ -73,10 +74,20 @@ func (c *Core) flushHeads() {
 	})
 	for _, a := range authors {
 		a.dirty = false
+		var until Time
 		for _, tp := range a.topic.peers {
 			if c.isTold(tp, a) {
 				c.tellHead(a, tp.peer)
+			} else {
+				until = max(until, c.castUntil(a, tp.peer))
 			}
+		}
+		if c.now < until {
+			a.dirty = true
+			c.dirty = append(c.dirty, a)
+			c.flushAt = min(c.flushAt, until)
+		} else {
+			a.untold = 0
 		}
 	}
 	c.endHaves()
@@ -84,7 +95,7 @@ func (c *Core) flushHeads() {
 
 // isAuthor reports whether the peer is the author, and holds the topic.
 func (tp *topicPeer) isAuthor(a *author) bool {
-	return tp.holds && tp.peer.hasAuthor && tp.peer.author == a.key
+	return tp.holds && tp.peer.hasAuthor && tp.peer.author == a.key && !tp.peer.member()
 }
 
 // tellsAuthor reports whether the author is told its head on a topic that is
@@ -99,14 +110,14 @@ func (c *Core) tellsAuthor(a *author) bool {
 // is the author, who wants to know who holds what. endHaves ends the gathering.
 func (c *Core) tellHead(a *author, p *peer) {
 	l := c.linkTo(a, p)
-	if a.held == (wire.Mark{}) || l.told.Compare(a.held) >= 0 {
-		return
+	if a.held == (wire.Mark{}) || l.told.Compare(a.held) >= 0 || a.base.Compare(a.held) > 0 {
+		return // with a base above it, a gap was released, and what comes after it is being written
 	}
-	if l.head.Compare(a.held) >= 0 && (!p.hasAuthor || p.author != a.key) && !p.info.Segment {
+	if l.head.Compare(a.held) >= 0 && (!p.hasAuthor || p.author != a.key) {
 		return
 	}
 	l.told = a.held
-	if !p.info.Segment {
+	if !p.member() {
 		if p.numbers.stands(a, l.number) {
 			c.tellAdvance(p, wire.AdvancedHead{Number: l.number.n, Seq: a.held.Seq})
 			return
@@ -147,6 +158,9 @@ func (c *Core) endHaves() {
 // concern it.
 func (c *Core) greet(tp *topicPeer) {
 	t, p := tp.topic, tp.peer
+	if p.quiet() {
+		return
+	}
 	defer func() { p.have, p.advance = nil, nil }()
 	c.shuffleSoon(tp)
 	for _, it := range t.lack.lost {
@@ -169,9 +183,13 @@ func (c *Core) greet(tp *topicPeer) {
 	for _, a := range t.authorList {
 		if len(t.authorList) <= greetAuthorsMax || len(a.batches) > 0 && a.batches[len(a.batches)-1].time >= since {
 			if len(a.batches) > 0 {
-				c.youngLink(a, p)
+				c.newsOf(a, p, nil)
 			}
-			c.tellHead(a, p)
+			if c.castWaits(a, p) {
+				c.touchHead(a)
+			} else {
+				c.tellHead(a, p)
+			}
 		}
 		if a.gapFrom != Never {
 			c.fetchSoon(a, 0) // here is somebody new to ask
@@ -193,13 +211,15 @@ func (c *Core) receiveHave(p *peer, m *wire.Have) {
 	}
 	for _, h := range m.Heads {
 		if t.interested || h.Author == c.self {
-			c.receiveHead(t, p, h)
+			c.receiveHead(t, p, h, nil)
 		}
 	}
 	c.relieveBy(p)
 }
 
-func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
+// receiveHead notes what the peer holds. via is the segment over which it said so to
+// all; nil: it told us.
+func (c *Core) receiveHead(t *topic, p *peer, h wire.Head, via *segment) {
 	if h.Base.Compare(h.Head) > 0 {
 		c.demerit(p, "a head below its base")
 		return
@@ -212,7 +232,7 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 		}
 	}
 	a := c.authorOf(t, h.Author)
-	l := c.youngLink(a, p)
+	l := c.newsOf(a, p, via)
 	greeting := l.head == (wire.Mark{}) && c.justMet(t, p)
 	l.base = h.Base
 	if h.Author == c.self && h.Head.Compare(a.held) > 0 {
@@ -226,10 +246,12 @@ func (c *Core) receiveHead(t *topic, p *peer, h wire.Head) {
 	}
 	if a.topic.compared && a.wanted(c) && l.claim().Compare(a.released) > 0 {
 		wait := c.patience(a, l)
-		if greeting && t.monger == nil {
+		if via != nil {
+			wait = c.segmentPatience(via, a, p)
+		} else if greeting && t.monger == nil {
 			wait = 0 // what it held before we met is no rumor on its way
 		}
-		if wait > 0 {
+		if wait > 0 && via == nil {
 			c.noteEarly(a, l)
 		}
 		c.fetchSoon(a, wait)
@@ -274,6 +296,10 @@ func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
 func (c *Core) patience(a *author, l *link) time.Duration {
 	if a.topic.monger != nil {
 		return c.gapPatience(a.topic)
+	}
+	if c.castsTo(a) {
+		wait, _ := c.flow(a)
+		return wait
 	}
 	if l.pushes() || !a.pushedByOther(l.peer) {
 		return 0

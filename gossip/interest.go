@@ -17,6 +17,11 @@ func (s *interests) match(topic string) bool {
 	return slices.ContainsFunc(s.filters, func(f string) bool { return wire.Match(f, topic) })
 }
 
+// any reports whether a filter may match topics that are not known.
+func (s *interests) any() bool {
+	return slices.ContainsFunc(s.filters, func(f string) bool { return !plain(f) })
+}
+
 // add reports whether the filter is new.
 func (s *interests) add(filter string) bool {
 	i, ok := slices.BinarySearch(s.filters, filter)
@@ -52,9 +57,7 @@ func (c *Core) AddInterest(filter string) {
 	if !c.interests.add(filter) {
 		return
 	}
-	for _, p := range c.peerList {
-		c.send(p, News, &wire.Interest{Add: []string{filter}})
-	}
+	c.tellInterest(&wire.Interest{Add: []string{filter}})
 	if plain(filter) {
 		c.list(c.ownTopic(filter))
 	}
@@ -85,9 +88,7 @@ func (c *Core) RemoveInterest(filter string) {
 	if !c.interests.remove(filter) {
 		return
 	}
-	for _, p := range c.peerList {
-		c.send(p, News, &wire.Interest{Remove: []string{filter}})
-	}
+	c.tellInterest(&wire.Interest{Remove: []string{filter}})
 	var idle []*topic
 	for _, t := range c.topicList {
 		if t.interested && !c.interests.match(t.name) {
@@ -107,6 +108,16 @@ func (c *Core) RemoveInterest(filter string) {
 	for _, t := range idle {
 		c.forgetTopic(t)
 	}
+}
+
+// tellInterest tells all peers but quiet members a change of our filters.
+func (c *Core) tellInterest(m *wire.Interest) {
+	for _, p := range c.peerList {
+		if !p.quiet() {
+			c.send(p, News, m)
+		}
+	}
+	c.presenceSoon()
 }
 
 // sendInterests tells a new peer all filters.
@@ -139,12 +150,16 @@ func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
 		p.wild = slices.DeleteFunc(p.wild, func(w string) bool { return w == f })
 		if len(p.plain)+len(p.wild) < n {
 			removed = append(removed, f)
+			p.countFilter(f, -1)
 		}
 	}
 	c.reviewWants(p, removed)
 	var added []*topic
 	for _, f := range m.Add {
 		if plain(f) {
+			if _, known := p.plain[f]; !known {
+				p.countFilter(f, 1)
+			}
 			p.plain[f] = struct{}{}
 			if t := c.topics[f]; t != nil {
 				added = append(added, t)
@@ -155,6 +170,7 @@ func (c *Core) receiveInterest(p *peer, m *wire.Interest) {
 			continue
 		}
 		p.wild = append(p.wild, f)
+		p.countFilter(f, 1)
 		for _, t := range c.topicList {
 			if wire.Match(f, t.name) {
 				added = append(added, t)
@@ -177,9 +193,15 @@ func (c *Core) reviewWants(p *peer, removed []string) {
 	if len(removed) == 0 {
 		return
 	}
+	c.endWants(p, func(tp *topicPeer) bool {
+		return slices.ContainsFunc(removed, func(f string) bool { return wire.Match(f, tp.topic.name) })
+	})
+}
+
+// endWants drops those of the topics which the peer wants no more.
+func (c *Core) endWants(p *peer, among func(*topicPeer) bool) {
 	p.topics = slices.DeleteFunc(p.topics, func(tp *topicPeer) bool {
-		hit := func(f string) bool { return wire.Match(f, tp.topic.name) }
-		if !tp.wants || !slices.ContainsFunc(removed, hit) || p.matches(tp.topic.name) {
+		if !tp.wants || !among(tp) || p.wantsTopic(tp.topic) {
 			return false
 		}
 		tp.wants, tp.told, tp.linkOut, tp.linkIn = false, false, false, false
@@ -195,6 +217,9 @@ func (c *Core) reviewWants(p *peer, removed []string) {
 
 // tellTopics tells the peer those of the topics that exist here.
 func (c *Core) tellTopics(p *peer, topics []*topic) {
+	if p.quiet() {
+		return
+	}
 	var m *wire.Topics
 	for _, t := range topics {
 		if !t.listed {

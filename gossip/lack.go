@@ -149,7 +149,7 @@ func (c *Core) askAll(t *topic, it *lackItem) {
 
 // askFor queues a damaged batch if the peer may hold it.
 func (tp *topicPeer) askFor(it *lackItem) {
-	if (tp.holds || tp.wants) && !slices.Contains(it.claimants, tp.peer) {
+	if (tp.holds || tp.wants) && !tp.peer.quiet() && !slices.Contains(it.claimants, tp.peer) {
 		it.claimants = append(it.claimants, tp.peer)
 		tp.lack = append(tp.lack, it)
 	}
@@ -297,8 +297,11 @@ func (c *Core) endWantIDs(w *want, whole bool) {
 		// It was asked on the chance, or others brought it meanwhile.
 	default:
 		if w.peer.empty++; w.peer.empty >= emptyWantsMax && tp != nil {
-			c.dropClaims(tp) // a liar, or one that has trimmed what it knows of
-			c.demerit(w.peer, "it does not serve what it claims")
+			// A liar, or one that has trimmed what it knows of; or a member, whose answers may be lost.
+			c.dropClaims(tp)
+			if !w.peer.member() {
+				c.demerit(w.peer, "it does not serve what it claims")
+			}
 		}
 	}
 	if w.got == 0 && !whole {

@@ -25,6 +25,7 @@ type link struct {
 	number     number    // under which we tell it
 	struck     Time      // until then it is not asked: it did not serve what it claims
 	strikes    int       // how often in a row
+	owned      *ownLink  // of our own events, while there are segments; else nil
 	vain       bool      // if struck: it claimed nothing, and was asked for want of anybody better
 }
 
@@ -68,7 +69,7 @@ func (c *Core) youngLink(a *author, p *peer) *link {
 		return l
 	}
 	its := p.hasAuthor && p.author == a.key
-	if l.young = a.key != c.self && !its && !p.info.Segment; l.young {
+	if l.young = a.key != c.self && !its && !p.member(); l.young {
 		l.lazy = true
 		a.urgent = c.now.Add(calmWait)
 	}

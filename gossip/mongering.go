@@ -213,7 +213,7 @@ func (m *monger) gather() {
 	m.changed, m.drawn, m.hunts = false, 0, 0
 	m.partners = m.partners[:0]
 	for _, tp := range m.t.peers {
-		if tp.wants && !tp.peer.info.Segment {
+		if tp.wants && !tp.peer.member() {
 			m.partners = append(m.partners, tp)
 		}
 	}

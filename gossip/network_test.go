@@ -33,6 +33,10 @@ type network struct {
 	sent       map[string]int // messages, by type; pushes are not in it
 	batches    int            // batches sent
 
+	streamBytes int // sent over links
+
+	segment  *testSegment                     // that nodes may join; nil: there is none
+	silent   bool                             // links carry nothing, and nobody knows
 	wall     map[*node]bool                   // the nodes on one side of a cut; nil: there is none
 	exchange bool                             // nodes have records, and are dialled and disconnected
 	tap      func(x, y *node, m wire.Message) // hears of each message; nil: nobody asks
@@ -169,6 +173,8 @@ func (n *network) cut(x, y *node) {
 	x.links[y], y.links[x] = 0, 0
 	x.core.PeerDown(y.id)
 	y.core.PeerDown(x.id)
+	n.segment.fallBack(x, y)
+	n.segment.fallBack(y, x)
 	x.step()
 	y.step()
 }

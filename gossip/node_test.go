@@ -40,6 +40,8 @@ type node struct {
 	puppet  func(from *node, m wire.Message) // if set, takes what comes in the core's stead
 	wake    Time
 
+	padding   int                           // bytes more in each event
+	presence  *wire.Presence                // what its beacons say; nil: it was told none
 	trimmed   map[wire.BatchID]*wire.Header // that the log held once
 	dialled   int                           // peers, with success
 	peersMost int                           // ever at once
@@ -147,6 +149,9 @@ func (x *node) step() {
 		delete(x.pending, id)
 	}
 	x.notices = append(x.notices, out.Notices...)
+	if out.Presence != nil {
+		x.presence = out.Presence
+	}
 	for _, d := range out.Disconnect {
 		if !d.Surplus {
 			n.t.Logf("%s disconnects: %v", x.name, d)
@@ -250,7 +255,7 @@ func (x *node) deliver(s Send) {
 			y = z
 		}
 	}
-	if y == nil || x.mute {
+	if y == nil && n.segment.send(x, s) || y == nil || x.mute {
 		return
 	}
 	var frame []byte
@@ -286,6 +291,7 @@ func (x *node) deliver(s Send) {
 		n.batches++
 		frame = wire.AppendPush(nil, l.batch.Raw, s.Lane == Repair)
 	}
+	n.streamBytes += len(frame)
 	n.note(x.name, y.name, frame)
 	x.pipes[y].send(s.Lane, frame)
 }
@@ -356,7 +362,8 @@ func (x *node) seal(topic string, count int, prev wire.Prev) *wire.Batch {
 	}
 	var body []byte
 	for i := range count {
-		body = wire.AppendEvent(body, h.Time, &wire.Event{Time: h.Time, Payload: fmt.Appendf(nil, "%s %d", x.name, i)})
+		payload := append(fmt.Appendf(nil, "%s %d", x.name, i), make([]byte, x.padding)...)
+		body = wire.AppendEvent(body, h.Time, &wire.Event{Time: h.Time, Payload: payload})
 	}
 	b, err := wire.Seal(h, body, x.signer)
 	if err != nil {

@@ -59,8 +59,8 @@ type numbered struct {
 // noteNumbers notes what the peer's numbers stand for, whether the heads themselves are
 // of use here or not: numbers are given one after another, so none may be missed.
 func (p *peer) noteNumbers(topic uint64, heads []wire.Head) {
-	if p.info.Segment {
-		return // many give numbers there
+	if p.member() {
+		return // it gives none
 	}
 	for i := range heads {
 		h := &heads[i]
@@ -101,7 +101,7 @@ func (c *Core) receiveAdvance(p *peer, m *wire.Advance) {
 		if t := tp.topic; t.interested || x.author == c.self {
 			c.receiveHead(t, p, wire.Head{
 				Author: x.author, Base: x.base, Head: wire.Mark{Epoch: x.epoch, Seq: h.Seq},
-			})
+			}, nil)
 		}
 	}
 	c.relieveBy(p)

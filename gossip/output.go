@@ -15,7 +15,7 @@ const (
 	Repair
 )
 
-// Send is a message to hand to a peer. Exactly one of Msg and Batch is set; a
+// Send is a message to hand to a peer, or to all members of a segment. Exactly one of Msg and Batch is set; a
 // Batch leaves as a wire.Push whose bytes the caller reads from the log.
 type Send struct {
 	To    wire.PeerID
@@ -114,6 +114,9 @@ type Output struct {
 	Dial       []wire.Record
 	Avoid      []wire.PeerID
 	Notices    []Notice
+	// Presence is what to tell of this node to all on its segments from now on; nil: what
+	// was told holds.
+	Presence *wire.Presence
 }
 
 // Stats counts since the start. Whatever is refused, dropped or given up has a
@@ -149,6 +152,14 @@ type Stats struct {
 	DialsWished, DialsFailed       uint64
 	RecordsRefused                 uint64 // records of peers: no room, unasked for, or of no use before
 	PeersSurplus                   uint64 // told that they are one too many
+
+	SegmentPushes, SegmentDropped     uint64 // batches sent to segments; not sent, for its outbox was full
+	SegmentAccepted, SegmentDuplicate uint64 // batches that segments brought; that were held when they came
+	SegmentUnwanted, SegmentIgnored   uint64 // of topics that are not wanted; messages of peers that streams reach
+	SegmentWords, SegmentSwitches     uint64 // heads told to all; times that a segment came into use
+	MembersOpened, MembersUntold      uint64 // members that were talked to; what was not said to those that must not be
+	MembersRefused                    uint64 // beyond the bound: nothing is known of them
+	MembersDeaf                       uint64 // peers that asked for what a segment should have brought them
 
 	// Of topics that are mongered.
 	Contacts, ContactsRefused       uint64 // begun by us; of these, refused by the partner

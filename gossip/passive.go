@@ -145,7 +145,7 @@ func (c *Core) present(t *topic) (n int) {
 }
 
 // stays reports whether the peer is one of those that the view counts on.
-func (p *peer) stays() bool { return !p.down && !p.leaving && !p.dismissed && !p.info.Segment }
+func (p *peer) stays() bool { return !p.down && !p.leaving && !p.dismissed && !p.member() }
 
 // thin reports whether the topic has fewer peers than the node wants.
 func (c *Core) thin(t *topic) bool { return c.present(t) < c.degree(t) }
@@ -174,7 +174,7 @@ func (c *Core) learn(t *topic, r wire.Record, teller wire.PeerID, offered []wire
 	if r.Peer == c.selfID {
 		return false
 	}
-	if p := c.peers[r.Peer]; p != nil {
+	if p := c.peers[r.Peer]; p != nil && !p.member() {
 		first := p.record.Signed == nil
 		p.renew(r, teller)
 		return first
@@ -328,7 +328,7 @@ func (c *Core) meetKnown(p *peer) {
 	c.foundLost(p.id)
 	p.upAt, p.shuffles = c.now, bucket{shuffleBurst, c.now}
 	v.dropped = slices.DeleteFunc(v.dropped, func(d dropped) bool { return d.id == p.id })
-	if len(c.peerList) > c.cfg.PeersMax {
+	if c.connected > c.cfg.PeersMax {
 		c.trimSoon(surplusAgain)
 	}
 	k := v.known[p.id]
@@ -386,7 +386,7 @@ func (c *Core) retire(p *peer) {
 
 // noteAlone lets a node that has no peer left try those again that had too many.
 func (c *Core) noteAlone() {
-	if len(c.peerList) > 0 {
+	if c.connected > 0 {
 		return
 	}
 	for _, k := range c.view.list {

@@ -13,7 +13,8 @@ import (
 // PeerInfo describes a peer that came up.
 type PeerInfo struct {
 	Limited bool // relayed under an allowance: send sparingly
-	Segment bool // a neighbour that is many
+	// Segment names the segment that the peer is reached over; empty: a stream does.
+	Segment wire.PeerID
 }
 
 // peer is a peer that is up. A peer that comes back gets a new one, so that
@@ -65,7 +66,18 @@ type peer struct {
 	leaving  bool        // one of us has too many connections, and ends this one
 	saidFull bool        // the peer said so
 	fullAt   Time        // when we said so; 0: we did not
+
+	heard   []*member // as which it is heard on segments, whether a stream reaches it or not
+	open    bool      // a member that is told what any peer is, for now
+	used    Time      // when it was last of use as such
+	filters uint32    // of a member: sum of the tags of its filters
 }
+
+// member reports whether the peer is reached over a segment alone.
+func (p *peer) member() bool { return p.info.Segment != "" }
+
+// quiet reports whether the peer is a member that is told nothing of its own.
+func (p *peer) quiet() bool { return p.member() && !p.open }
 
 // matches reports whether one of the peer's filters matches the topic.
 func (p *peer) matches(name string) bool {
@@ -81,6 +93,7 @@ type topicPeer struct {
 	topic *topic
 
 	wants   bool            // its filters match: it is to be sent all
+	covered bool            // of who is heard on a segment: a chain of streams leads there, see coverage
 	holds   bool            // it told us that it has the topic
 	scope   wire.TopicScope // what it holds of it
 	told    bool            // we told it that we have the topic
@@ -220,5 +233,8 @@ func (c *Core) forgetTopic(t *topic) {
 		return
 	}
 	delete(c.topics, t.name)
+	if c.lan.byTag[t.tag()] == t {
+		delete(c.lan.byTag, t.tag())
+	}
 	c.topicList = slices.DeleteFunc(c.topicList, func(x *topic) bool { return x == t })
 }

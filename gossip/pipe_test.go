@@ -64,7 +64,7 @@ func (p *pipe) transmit() {
 }
 
 func (p *pipe) arrive(frame []byte) {
-	if p.from.links[p.to] == p.gen && p.to.links[p.from] != 0 {
+	if p.from.links[p.to] == p.gen && p.to.links[p.from] != 0 && !p.from.net.silent {
 		p.to.receive(p.from, frame)
 	}
 }

@@ -113,7 +113,7 @@ func (c *Core) probeLost() {
 		}
 	}
 	v.dials.fill(c.now, dialRate, wishesMax)
-	if best == nil || v.dials.level <= 0 || len(c.peerList)+v.dialling >= c.cfg.PeersMax {
+	if best == nil || v.dials.level <= 0 || c.connected+v.dialling >= c.cfg.PeersMax {
 		return
 	}
 	best.tried = c.now

@@ -44,6 +44,9 @@ func (s *answer) add(e *entry) bool {
 	s.n++
 	s.bytes += size
 	s.c.stats.WantsServed++
+	if s.p.member() && s.c.answerAll(s.p, e) {
+		return true
+	}
 	s.c.sendBatch(s.p, Repair, e.id)
 	send := &s.c.out.Send[len(s.c.out.Send)-1]
 	send.Offset, send.Parts = s.offset(e), size > s.limit && s.limit <= slowServeBytes
@@ -92,6 +95,7 @@ func (c *Core) receiveWant(p *peer, m *wire.Want) {
 		c.send(p, Repair, &wire.Served{ID: m.ID})
 		return
 	}
+	c.noteDeaf(p, t, m)
 	more := false
 	if a := t.authors[m.Author]; a != nil {
 		s := c.newAnswer(p, m.MaxBytes, m.Resume)
@@ -188,6 +192,7 @@ func (c *Core) receiveRefuse(p *peer, m *wire.Refuse) {
 		return
 	}
 	c.stats.RefusedByPeers++
+	c.noteRefused(p, m)
 	c.notice(Notice{
 		Kind: NoticeRefused, Peer: p.id, Topic: m.Topic, Author: m.Author, Mark: m.Mark, Reason: m.Reason,
 	})

@@ -70,7 +70,7 @@ func (a *author) pushedByOther(p *peer) bool {
 
 // noteEarly notes that the link's peer has word of a batch that a push is awaited of.
 func (c *Core) noteEarly(a *author, l *link) {
-	if a.early.peer == nil && a.taken < shapedAfter && a.topic.monger == nil && !l.peer.info.Segment {
+	if a.early.peer == nil && a.taken < shapedAfter && a.topic.monger == nil && !l.peer.member() {
 		a.early = early{l.peer, l.head, c.now}
 	}
 }
@@ -82,7 +82,7 @@ func (s tree) shape(e *entry, p *peer) {
 	c, a := s.c, e.author
 	w := a.early
 	a.early = early{}
-	if w.peer == nil || w.peer == p || w.upto.Compare(e.end()) < 0 || p.info.Segment {
+	if w.peer == nil || w.peer == p || w.upto.Compare(e.end()) < 0 || p.member() {
 		return
 	}
 	if a.fresh() && c.now < w.at.Add(c.cfg.GraftDelay/freshGain) {

@@ -218,7 +218,7 @@ func (c *Core) draw(records []wire.Record, n int) []wire.Record {
 }
 
 func (c *Core) receiveShuffle(p *peer, m *wire.Shuffle) {
-	if p.info.Segment {
+	if p.member() {
 		c.stats.Unsolicited++
 		return
 	}

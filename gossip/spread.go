@@ -60,6 +60,8 @@ func (s tree) spread(e *entry) {
 			// Anti-entropy tells of it.
 		case l.head.Compare(e.end()) >= 0 && (e.author.key != c.self || l.head.Epoch == e.start.Epoch):
 			// It said that it holds the batch.
+		case c.castTo(e, tp.peer):
+			// It has it by a segment, or will have it sooner.
 		case e.repaired || l.lazy:
 			// The head's word goes out with the next flush.
 		case l.suspended && c.now < l.waiting.Add(c.cfg.WantTimeout):
@@ -78,12 +80,9 @@ func (s tree) spread(e *entry) {
 
 // push sends the batch to a neighbour, and word that waits with it. What the push says
 // itself is told by it: that its sender holds the batch, to one who knows that it holds
-// what comes before. On a segment it may have reached some, so word follows.
+// what comes before.
 func (s tree) push(e *entry, p *peer, l *link) {
 	s.c.sendBatch(p, News, e.id)
-	if p.info.Segment {
-		return
-	}
 	end := e.end()
 	if e.author.held.Compare(end) >= 0 && l.told.Compare(e.prev.Mark) >= 0 && l.told.Compare(end) < 0 {
 		l.told = end
@@ -113,8 +112,8 @@ func (s tree) duplicate(e *entry, p *peer) {
 		return // it is on its way to the log, and comes a second time
 	}
 	l := s.c.linkTo(a, p)
-	if l.pruned || p.info.Segment {
-		return // on a segment one receiver must not mute the rest
+	if l.pruned {
+		return
 	}
 	a.unsettle()
 	l.parent, l.pruned, l.young = false, true, false
@@ -127,7 +126,7 @@ func (s tree) refused(wire.BatchID, *peer) {}
 
 func (s tree) missed(a *author, p *peer) {
 	l := s.c.linkTo(a, p)
-	if p.info.Segment || !l.lazy && !l.dry() && a.taken >= shapedAfter {
+	if p.member() || !l.lazy && !l.dry() && a.taken >= shapedAfter {
 		return
 	}
 	// Of an author that is new the peer is asked even if it is thought to push: the other end of
@@ -145,10 +144,8 @@ func (s tree) graft(a *author, p *peer) {
 }
 
 func (s tree) prune(a *author, p *peer) {
-	if !p.info.Segment {
-		a.unsettle()
-		a.setLazy(s.c.linkTo(a, p), true)
-	}
+	a.unsettle()
+	a.setLazy(s.c.linkTo(a, p), true)
 }
 
 // contact lets a peer that mongers push here: it may wait to be accepted.
@@ -207,6 +204,10 @@ func (c *Core) authorAt(p *peer, topic string, key wire.Author) *author {
 // SendFailed tells that pushes to the peer were dropped, for its outbox was
 // full. They become lazy word: the peer asks, or anti-entropy repairs.
 func (c *Core) SendFailed(to wire.PeerID, lane Lane, ids []wire.BatchID) {
+	if s := c.lan.find(to); s != nil {
+		c.castFailed(s, ids)
+		return
+	}
 	p := c.peers[to]
 	if p == nil {
 		return
@@ -232,6 +233,10 @@ func (c *Core) SendFailed(to wire.PeerID, lane Lane, ids []wire.BatchID) {
 
 // SendDrained tells that the outbox that was full has room again.
 func (c *Core) SendDrained(to wire.PeerID) {
+	if s := c.lan.find(to); s != nil {
+		s.full = false
+		return
+	}
 	p := c.peers[to]
 	if p == nil {
 		return

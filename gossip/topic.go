@@ -26,12 +26,13 @@ type topic struct {
 	authorList []*author // in order of meeting: iterate this, never the map
 	set        reconcile.Set
 	lack       lackList
-	lackSince  Time   // when the list was last empty
-	fetching   int    // authors with a want outstanding
-	fetched    Time   // when such a want last brought something
-	pumpAt     Time   // when pumpLack is due; Never: it is not
-	trims      uint64 // Core.trims when an author's mark changed
-	hash       uint64 // reconcile.TopicHash of the name
+	lackSince  Time      // when the list was last empty
+	fetching   int       // authors with a want outstanding
+	fetched    Time      // when such a want last brought something
+	pumpAt     Time      // when pumpLack is due; Never: it is not
+	trims      uint64    // Core.trims when an author's mark changed
+	hash       uint64    // reconcile.TopicHash of the name
+	newest     wire.Time // date of the newest batch of the set
 }
 
 // scope says what part of the topic this node holds.
@@ -111,19 +112,23 @@ type author struct {
 	taken uint8 // batches that came or were published while we run, up to shapedAfter
 	early early // who had word of the batch that a push is awaited of
 
-	dirty    bool  // in Core.dirty
-	calm     uint8 // batches in a row that took the tree as it is, up to calmAfter
-	urgent   Time  // until then word of it is, for a neighbour is new
-	fetch    fetchState
-	gapTimed bool // a gapTimer is set: it goes on until the wait that runs then is over
-	gapFrom  Time // since when nobody claims what is missing; Never: not so
+	dirty     bool      // in Core.dirty
+	calm      uint8     // batches in a row that took the tree as it is, up to calmAfter
+	urgent    Time      // until then word of it is, for a neighbour is new
+	cast      Time      // when a segment last brought a batch of it; 0: none did
+	castUpto  wire.Mark // the end of the newest that a segment brought
+	published Time      // our own: when it last published, while it is in segments.own; else 0
+	untold    Time      // our own: when the first batch went to a segment that no word was told of since; 0: none
+	fetch     fetchState
+	gapTimed  bool // a gapTimer is set: it goes on until the wait that runs then is over
+	gapFrom   Time // since when nobody claims what is missing; Never: not so
 }
 
 // authorOf returns the author's state on a topic, made if need be.
 func (c *Core) authorOf(t *topic, key wire.Author) *author {
 	a := t.authors[key]
 	if a == nil {
-		a = &author{topic: t, key: key, gapFrom: Never, fetch: fetchState{at: Never, deferred: Never}}
+		a = &author{topic: t, key: key, gapFrom: Never, fetch: fetchState{at: Never, deferred: Never, flowing: Never}}
 		t.authors[key] = a
 		t.authorList = append(t.authorList, a)
 		c.authors++
@@ -207,6 +212,7 @@ func (c *Core) newTopic(name string) *topic {
 	c.strategyOf(t)
 	t.interested = c.interests.match(name)
 	c.topics[name] = t
+	c.lan.byTag[t.tag()] = t
 	i, _ := slices.BinarySearchFunc(c.topicList, name, func(t *topic, name string) int {
 		return strings.Compare(t.name, name)
 	})
@@ -215,9 +221,7 @@ func (c *Core) newTopic(name string) *topic {
 		c.notice(Notice{Kind: NoticeTopic, Topic: name})
 	}
 	for _, p := range c.peerList {
-		if p.matches(name) {
-			c.meet(p, t).wants = true
-		}
+		c.heedTopic(p, t)
 	}
 	return t
 }

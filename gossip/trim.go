@@ -216,6 +216,7 @@ func (c *Core) insert(e *entry) {
 	if e.end().Compare(a.trimmed) <= 0 || !a.topic.set.Insert(e.item()) {
 		return
 	}
+	a.topic.newest = max(a.topic.newest, e.time)
 	for _, tp := range a.topic.peers {
 		if gone, ok := tp.gone[a.key]; ok && e.end().Compare(gone) <= 0 {
 			tp.except.Insert(e.item())

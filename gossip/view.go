@@ -29,6 +29,7 @@ func (c *Core) chooseNeighbours(t *topic) {
 	var wanting, publishing []*topicPeer
 	for _, tp := range t.peers {
 		switch {
+		case tp.peer.member():
 		case tp.wants:
 			wanting = append(wanting, tp)
 		case !t.interested:
@@ -92,7 +93,7 @@ func (c *Core) receiveLink(p *peer, m *wire.Link) {
 		return // nothing to gossip about; the topic's coming will be told
 	}
 	tp := t.topicPeerOf(p)
-	if tp == nil || !tp.wants {
+	if tp == nil || !tp.wants || p.member() {
 		c.stats.Unsolicited++
 		return
 	}

@@ -108,7 +108,7 @@ func (c *Core) weigh() {
 // useful reports whether the peer is still needed after the dials of this turn.
 // With PeersMax connections only a topic that has next to none gets one more.
 func (c *Core) useful(k *known) bool {
-	room := len(c.peerList)+c.view.dialling < c.cfg.PeersMax
+	room := c.connected+c.view.dialling < c.cfg.PeersMax
 	return slices.ContainsFunc(k.topics, func(t *topic) bool {
 		return t.missing > 0 && (room || t.missing+1 >= c.degree(t))
 	})

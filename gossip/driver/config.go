@@ -43,6 +43,10 @@ const (
 	partsAboveBytes        = 320 << 10
 	limitedPartsAboveBytes = 16 << 10
 	limitedPartBytes       = 8 << 10 // of a batch in one part over a limited link
+	// On a segment, where sending is slow and what is lost is a frame, a batch above the
+	// first leaves in parts on both lanes: whoever waits for it sees that it is on its way.
+	segmentPartsAboveBytes = 32 << 10
+	segmentPartBytes       = 16 << 10
 
 	messagesMax = 16 << 10 // messages in one frame that is received: more than fit into what is gathered
 

@@ -270,6 +270,7 @@ func (d *Driver) carryOut(out gossip.Output) bool {
 	d.persist(&out)
 	more := d.send(out.Send)
 	d.meet(&out)
+	d.announce(out.Presence)
 	for _, x := range out.Disconnect {
 		if x.Surplus {
 			d.release(x)

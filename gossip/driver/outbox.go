@@ -31,11 +31,13 @@ type outbox struct {
 	frameMax int             // bytes that are gathered into one frame
 	wholeMax int             // bytes of a batch that leaves in one piece; a larger one leaves in parts
 	partMax  int             // bytes of a batch in one part
+	segment  bool            // it is that of all on a segment, and the core waits for word that pushes have left
 	ctx      context.Context //nolint:containedctx // of this link, made here and ended by cancel
 	cancel   context.CancelCauseFunc
 	wake     chan struct{} // capacity 1: the queue is not empty
 	before   *outbox       // of the link's last life: it may still be in Send; nil: none
 	ended    chan struct{} // closed when run has returned
+	pushed   bool          // run only: of a segment: pushes were sent, and the core was not told that they left
 
 	mu      sync.Mutex // guards the fields below
 	queue   []parcel
@@ -70,12 +72,17 @@ func newOutbox(d *Driver, l *link, lane carrier.Lane) *outbox {
 	o.frameMax, o.wholeMax, o.partMax = frameBytes, wire.BatchMaxBytes, wire.PartMaxBytes
 	if lane == carrier.Repair {
 		o.maxBytes = repairMaxBytes
-		o.wholeMax = min(partsAboveBytes, o.mtu-frameOverhead)
+		o.wholeMax = partsAboveBytes
 		if l.info.Limited {
 			o.wholeMax = min(limitedPartsAboveBytes, o.wholeMax)
 			o.partMax, o.frameMax = limitedPartBytes, limitedPartsAboveBytes
 		}
 	}
+	if l.carrier.Traits().Many {
+		o.wholeMax, o.partMax = min(segmentPartsAboveBytes, o.wholeMax), segmentPartBytes
+		o.segment = l.isSegment() && lane == carrier.News
+	}
+	o.wholeMax = min(o.wholeMax, o.mtu-frameOverhead)
 	o.frameMax = min(o.frameMax, o.mtu)
 	o.partMax = max(1, min(o.partMax, o.mtu-partOverhead))
 	return o
@@ -157,12 +164,10 @@ func (o *outbox) run() {
 	for {
 		parcels := o.take()
 		if len(parcels) == 0 {
-			select {
-			case <-o.wake:
-				continue
-			case <-o.ctx.Done():
+			if !o.idle() {
 				return
 			}
+			continue
 		}
 		for i := range parcels {
 			f.add(&parcels[i])
@@ -173,6 +178,38 @@ func (o *outbox) run() {
 		}
 	}
 }
+
+// idle waits for something to send, and tells the core meanwhile when pushes to a segment
+// have left. It returns false when the link is down.
+func (o *outbox) idle() bool {
+	for o.segment && o.pushed {
+		b, ok := o.carrier.(carrier.Backlogged)
+		if !ok || b.Backlog(o.to, o.lane) == 0 {
+			o.pushed = false
+			o.d.reports.add(segmentSent{o.to})
+			break
+		}
+		timer := time.NewTimer(backlogEvery)
+		select {
+		case <-o.wake:
+			timer.Stop()
+			return true
+		case <-o.ctx.Done():
+			timer.Stop()
+			return false
+		case <-timer.C:
+		}
+	}
+	select {
+	case <-o.wake:
+		return true
+	case <-o.ctx.Done():
+		return false
+	}
+}
+
+// backlogEvery is how often a segment's carrier is asked whether pushes have left.
+const backlogEvery = 2 * time.Millisecond
 
 // take returns what goes into the next frame, by the sizes as far as they are
 // known, and tells the loop when a queue that was full has room again.
@@ -245,11 +282,12 @@ func (d *Driver) send(out []gossip.Send) bool {
 
 // grant lets the peer go on with what is kept of the batches that it is asked for.
 func (d *Driver) grant(s *gossip.Send) {
+	source := d.links[s.To][0].source()
 	switch m := s.Msg.(type) {
 	case *wire.Want:
-		d.assembly.grant(s.To, m.Resume)
+		d.assembly.grant(source, m.Resume)
 	case *wire.WantIDs:
-		d.assembly.grant(s.To, m.Resume)
+		d.assembly.grant(source, m.Resume)
 	}
 }
 

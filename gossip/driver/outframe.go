@@ -100,6 +100,7 @@ func (f *outFrame) flush() bool {
 	err := o.carrier.Send(o.ctx, o.to, o.lane, f.parts...)
 	switch {
 	case err == nil:
+		o.pushed = o.pushed || len(f.ids) > 0
 		o.d.counters.framesOut.Add(1)
 		o.d.counters.bytesOut.Add(uint64(f.bytes))
 		o.d.counters.pushesOut.Add(uint64(f.whole))

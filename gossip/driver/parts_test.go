@@ -338,25 +338,6 @@ func TestLostBodyIsFetchedAgain(t *testing.T) {
 	})
 }
 
-func TestSegmentIsOneNeighbour(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		onSegment := func(n byte) func(*Config) {
-			return func(c *Config) {
-				c.Carriers = []carrier.Carrier{r.net.JoinSegment("lan", peerOf(testKey(n)))}
-			}
-		}
-		a, b, c := r.start(1, onSegment(1)), r.start(2, onSegment(2)), r.start(3, onSegment(3))
-		synctest.Wait()
-		if p := a.Peers(); len(p) != 1 || p[0].ID != "lan" {
-			t.Errorf("Peers: %+v", p)
-		}
-		a.publish("a", 0, 3)
-		for _, x := range []*node{b, c} {
-			x.wantAll(20*time.Second, map[string]int{"a": 3})
-		}
-	})
-}
-
 func TestTwoCarriersReachOnePeer(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		other := carrier.NewNetwork(2)

@@ -12,10 +12,12 @@ import (
 	"github.com/busnode/busnode/gossip/wire"
 )
 
-// link is a carrier's link to a peer. The loop owns it.
+// link is a carrier's link to a peer, to a segment or, over segments, to a member of
+// them. The loop owns it.
 type link struct {
 	carrier  carrier.Carrier
 	info     carrier.Link
+	segments []wire.PeerID // of a link to a member: where it is heard; else none
 	since    time.Time
 	outboxes [carrier.Lanes]*outbox // of the link in use
 	dropped  bool                   // we asked the carrier to disconnect
@@ -37,13 +39,53 @@ type linkUp struct {
 }
 
 func (in linkUp) apply(d *Driver) {
-	l := &link{carrier: in.carrier, info: in.info, since: time.Now()}
-	d.links[in.info.Peer] = append(d.links[in.info.Peer], l)
-	if len(d.links[in.info.Peer]) == 1 {
-		d.use(l)
-	}
+	d.addLink(&link{carrier: in.carrier, info: in.info, since: time.Now()})
 	d.logger.Info("link up", "peer", in.info.Peer.String(), "carrier", in.carrier.Traits().Name, "path", in.info.Path)
 }
+
+// addLink adds a link, and uses it if the peer has none or is only heard on segments.
+func (d *Driver) addLink(l *link) {
+	peer := l.info.Peer
+	ls := d.links[peer]
+	if len(ls) > 0 && (ls[0].segments == nil || l.segments != nil) {
+		d.links[peer] = append(ls, l)
+		return
+	}
+	if len(ls) > 0 {
+		d.leave(ls[0])
+	}
+	d.links[peer] = slices.Insert(ls, 0, l)
+	d.use(l)
+}
+
+// leave ends the use of a link.
+func (d *Driver) leave(l *link) {
+	l.close()
+	l.outboxes = [carrier.Lanes]*outbox{}
+	if l.isSegment() {
+		d.core.SegmentDown(l.info.Peer)
+		return
+	}
+	d.assembly.cutOff(l.source())
+	d.tellPartials()
+	d.core.PeerDown(l.info.Peer)
+}
+
+// isSegment reports whether the link is one that a frame reaches many over.
+func (l *link) isSegment() bool { return l.segments == nil && l.carrier.Traits().Many }
+
+// source returns under which name parts of batches that come over the link are kept: not
+// under that of another link of the same peer, for each has an order of its own.
+func (l *link) source() wire.PeerID { return sourceOf(l.carrier, l.info.Peer) }
+
+func sourceOf(c carrier.Carrier, peer wire.PeerID) wire.PeerID {
+	if c.Traits().Many {
+		return segmentSource + peer
+	}
+	return peer
+}
+
+const segmentSource = "~" // begins no peer's ID
 
 // use makes l the link over which frames leave.
 func (d *Driver) use(l *link) {
@@ -58,7 +100,15 @@ func (d *Driver) use(l *link) {
 			d.reports.add(boxEnded{k, o})
 		})
 	}
-	d.core.PeerUp(l.info.Peer, gossip.PeerInfo{Limited: l.info.Limited, Segment: l.carrier.Traits().Many})
+	if l.isSegment() {
+		d.core.SegmentUp(l.info.Peer)
+		return
+	}
+	info := gossip.PeerInfo{Limited: l.info.Limited}
+	if len(l.segments) > 0 {
+		info.Segment = l.segments[0]
+	}
+	d.core.PeerUp(l.info.Peer, info)
 }
 
 // boxKey names the place of an outbox.
@@ -89,23 +139,25 @@ type linkDown struct {
 
 func (in linkDown) apply(d *Driver) {
 	d.logger.Info("link down", "peer", in.peer.String(), "carrier", in.carrier.Traits().Name, "err", in.reason)
-	ls := d.links[in.peer]
-	i := slices.IndexFunc(ls, func(l *link) bool { return l.carrier == in.carrier })
+	d.dropLink(in.carrier, in.peer)
+}
+
+// dropLink ends the carrier's link to the peer. If it was the one in use, another is.
+func (d *Driver) dropLink(c carrier.Carrier, peer wire.PeerID) {
+	ls := d.links[peer]
+	i := slices.IndexFunc(ls, func(l *link) bool { return l.carrier == c })
 	if i < 0 {
 		return
 	}
 	gone := ls[i]
 	ls = slices.Delete(ls, i, i+1)
-	d.links[in.peer] = ls
+	d.links[peer] = ls
 	if i == 0 {
-		gone.close()
-		d.assembly.cutOff(in.peer)
-		d.tellPartials()
-		d.core.PeerDown(in.peer)
+		d.leave(gone)
 	}
 	switch {
 	case len(ls) == 0:
-		delete(d.links, in.peer)
+		delete(d.links, peer)
 	case i == 0:
 		d.use(ls[0]) // another carrier reaches the peer too
 	}
@@ -144,6 +196,9 @@ func (q peersQuery) apply(d *Driver) {
 	var all []peerAnswer
 	for id, ls := range d.links {
 		l := ls[0]
+		if l.isSegment() {
+			continue
+		}
 		all = append(all, peerAnswer{
 			Peer{ID: id, Link: l.info, Topics: d.core.PeerTopics(id), Since: l.since}, l.carrier,
 		})

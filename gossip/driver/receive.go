@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
@@ -20,16 +19,12 @@ var errManyMessages = fmt.Errorf("%w: more than %d messages in a frame", wire.Er
 type receiver struct {
 	d       *Driver
 	carrier carrier.Carrier
-	segment atomic.Pointer[wire.PeerID] // of a one-to-many carrier: its link's name
 }
 
 func newVerifySlots() chan struct{} { return make(chan struct{}, runtime.GOMAXPROCS(0)) }
 
 // LinkUp implements [carrier.Handler].
 func (r *receiver) LinkUp(l carrier.Link) {
-	if r.carrier.Traits().Many {
-		r.segment.Store(&l.Peer)
-	}
 	r.d.post(linkUp{r.carrier, l})
 }
 
@@ -39,14 +34,11 @@ func (r *receiver) LinkDown(peer wire.PeerID, reason error) {
 }
 
 // Frame implements [carrier.Handler].
-func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
+func (r *receiver) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
 	d := r.d
-	if s := r.segment.Load(); s != nil {
-		from = *s // to the core, a segment is one neighbour
-	}
 	d.counters.framesIn.Add(1)
 	d.counters.bytesIn.Add(uint64(len(frame)))
-	in := &received{from: from}
+	in := &received{from: from, source: sourceOf(r.carrier, from), carrier: r.carrier, lane: lane}
 	var pushes []*wire.Push
 	n, records := 0, 0
 	for m, err := range wire.ParseFrame(frame) {
@@ -72,7 +64,7 @@ func (r *receiver) Frame(from wire.PeerID, _ carrier.Lane, frame []byte) {
 			}
 			continue
 		case *wire.Served: // ends the answer: what of it is not whole now was cut off
-			d.assembly.cutOff(from)
+			d.assembly.cutOff(in.source)
 		case *wire.Shuffle:
 			if err := d.checkRecords(m); err != nil {
 				in.mistake = err.Error()
@@ -102,11 +94,11 @@ func (d *Driver) assemble(in *received, m *wire.Part) *wire.Push {
 		if int(m.Offset)+len(m.Data) < known.Size() {
 			return nil
 		}
-		push := &wire.Push{Batch: known, Repair: true}
+		push := &wire.Push{Batch: known, Repair: in.lane == carrier.Repair}
 		in.messages = append(in.messages, push)
 		return push
 	}
-	p := d.assembly.add(in.from, m)
+	p := d.assembly.add(in.source, m)
 	if p.mistake != "" {
 		d.counters.unverified.Add(1)
 		in.mistake = p.mistake
@@ -122,7 +114,7 @@ func (d *Driver) assemble(in *received, m *wire.Part) *wire.Push {
 		d.falseBatch(in, m.Batch, p.mixed, err)
 		return nil
 	}
-	push := &wire.Push{Batch: b, Repair: true}
+	push := &wire.Push{Batch: b, Repair: in.lane == carrier.Repair}
 	if p.mixed {
 		in.mixed = append(in.mixed, push)
 	}
@@ -206,6 +198,9 @@ func (d *Driver) verifyAll(pushes []*wire.Push) []error {
 // received is a frame's messages. It is an input of the loop.
 type received struct {
 	from     wire.PeerID
+	source   wire.PeerID     // the same, with how it came, see [link.source]
+	carrier  carrier.Carrier // that it came by
+	lane     carrier.Lane
 	messages []wire.Message
 	parts    []partNote   // that came, and were of use
 	mixed    []*wire.Push // of the messages, those of several peers' parts
@@ -251,6 +246,9 @@ func (in *received) apply(d *Driver) {
 	if in.spoiled {
 		d.core.Spoiled(in.from) // before the end of the answer, which may be in the same frame
 	}
+	if l := d.memberLink(in.carrier, in.from); l != nil && len(in.parts) > 0 {
+		d.core.HeardOn(l.segments[0], in.from)
+	}
 	for i := range in.parts {
 		d.core.PartArrived(in.from, in.parts[i].id, in.parts[i].head, in.parts[i].bytes)
 	}
@@ -262,7 +260,7 @@ func (in *received) apply(d *Driver) {
 				d.arrived[p.Batch.ID] = arrival{p.Batch, in.from}
 			}
 		}
-		d.core.Receive(in.from, m)
+		d.receive(in, m)
 	}
 	if in.mistake != "" {
 		d.core.Misbehaved(in.from, in.mistake)
