@@ -84,7 +84,7 @@ func BenchmarkEvents(b *testing.B) {
 }
 
 func BenchmarkPublishAsync(b *testing.B) {
-	bus := openAlone(b, WithRetention(Retention{Bytes: 256 << 20}))
+	bus := openAlone(b, WithEventLog(LogConfig{Bytes: 256 << 20}))
 	topic, err := TopicOf(bus, "t", Bytes{})
 	if err != nil {
 		b.Fatal(err)

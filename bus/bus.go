@@ -84,8 +84,8 @@ func (b *Bus) start(ctx context.Context) (err error) {
 	cfg.Log = b.log
 	cfg.Carriers = b.net.carriers
 	cfg.Logger = o.logger
-	cfg.EventMaxBytes = o.eventLimit
-	cfg.Limits = o.retention.limits()
+	cfg.EventMaxBytes = o.log.EventMaxBytes
+	cfg.Limits = o.log.limits()
 	if b.driver, err = driver.Start(ctx, cfg); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func openLog(o *options) (eventlog.Log, error) {
 	if o.dataDir == "" {
 		return eventlog.NewMemory(eventlog.MemoryConfig{Logger: o.logger}), nil
 	}
-	log, err := eventlog.Open(filepath.Join(o.dataDir, "log"), eventlog.Config{Sync: o.sync.eventlog(), Logger: o.logger})
+	log, err := eventlog.Open(filepath.Join(o.dataDir, "log"), eventlog.Config{Sync: o.log.sync(), Logger: o.logger})
 	if err != nil {
 		return nil, err // not log: an interface with a nil pointer is not nil
 	}
@@ -131,7 +131,7 @@ func (b *Bus) WaitHeld(ctx context.Context, id EventID, nodes int) error {
 	return translate(b.driver.WaitHeld(ctx, w, nodes))
 }
 
-// Flush waits until the log holds, as durably as [WithSync] says, all that this
+// Flush waits until the log holds, as durably as [LogConfig] says, all that this
 // node published so far, and returns the first error since the last Flush.
 func (b *Bus) Flush(ctx context.Context) error {
 	if b.isClosed() {

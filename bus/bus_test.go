@@ -18,15 +18,17 @@ import (
 func TestOpenReportsAllThatIsWrong(t *testing.T) {
 	_, err := bus.Open(t.Context(),
 		bus.WithDataDir(""), bus.WithNetwork(""), bus.WithNetworkKey([]byte("short")), bus.WithHost(nil),
-		bus.WithListen("nowhere"), bus.WithPeers("/ip4/1.2.3.4/tcp/1"), bus.WithForward("a..b"), bus.WithSync(9),
-		bus.WithRetention(bus.Retention{Age: -1, Bytes: -1}), bus.WithGossip(gossip.Config{}), bus.WithEventLimit(0),
+		bus.WithListen("nowhere"), bus.WithPeers("/ip4/1.2.3.4/tcp/1"), bus.WithForward("a..b"),
+		bus.WithEventLog(bus.LogConfig{Sync: 9, Age: -1, Bytes: -1, EventMaxBytes: -1}), bus.WithGossip(gossip.Config{}),
+		bus.WithMulticast(9, bus.MulticastInterfaces()), bus.WithAllowedPeers("x"),
 		bus.WithLogger(nil), bus.WithIdentity(nil), bus.WithCarrier())
 	if !errors.Is(err, bus.ErrConfig) {
 		t.Fatalf("got %v, want ErrConfig", err)
 	}
 	for _, name := range []string{
 		"WithDataDir", "WithNetwork", "WithNetworkKey", "WithHost", "WithListen", "WithPeers", "WithForward",
-		"WithSync", "Age", "Bytes", "WithGossip", "WithEventLimit", "WithLogger", "WithIdentity", "WithCarrier",
+		"Sync", "Age", "Bytes", "EventMaxBytes", "WithGossip", "WithMulticast", "MulticastInterfaces",
+		"WithAllowedPeers", "WithLogger", "WithIdentity", "WithCarrier",
 	} {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("the error does not name %s:\n%v", name, err)

@@ -20,7 +20,7 @@
 // test of each.
 //
 //   - P1 Held. [Topic.Publish] returns nil when this node holds the event in its
-//     log as durably as [WithSync] says. That another node has it is a question
+//     log as durably as [LogConfig] says. That another node has it is a question
 //     of its own: [Bus.WaitHeld].
 //   - P2 Everywhere. Every node interested in a topic, now or later, gets every
 //     event that some node still retains and that a chain of nodes leads to which
@@ -40,7 +40,7 @@
 //   - P7 Private. Nothing leaves the host unencrypted. With [WithNetworkKey] a
 //     stranger learns no topic, event or member beyond the node it dialled.
 //   - P8 Bounded. Memory, disk, bandwidth and work have limits with names:
-//     [WithRetention], [WithEventLimit], [WithGossip].
+//     [WithEventLog], [WithGossip].
 //   - P9 No special node. Any node may stop, restart, join or leave at any time.
 //   - P10 Scales. What a node sends for an event does not grow with the number
 //     of nodes.

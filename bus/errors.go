@@ -9,6 +9,8 @@ import (
 	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
 	"github.com/busnode/busnode/p2p"
+	"github.com/busnode/busnode/p2p/multicast"
+	"github.com/busnode/busnode/p2p/multicast/groupkey"
 	"github.com/busnode/busnode/p2p/streams"
 )
 
@@ -102,6 +104,11 @@ var boundary = []struct{ below, ours error }{
 	{p2p.ErrHostKey, ErrConfig},
 	{p2p.ErrFileMode, ErrConfig},
 	{p2p.ErrKeyFile, ErrConfig},
+	{groupkey.ErrConfig, ErrConfig},
+	{groupkey.ErrFile, ErrConfig},
+	{groupkey.ErrFileMode, ErrConfig},
+	{groupkey.ErrHostTaken, ErrInUse},
+	{multicast.ErrConfig, ErrConfig},
 }
 
 // translate makes an error of the layers below one of the bus's, keeping the

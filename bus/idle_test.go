@@ -104,7 +104,7 @@ func idleTopic(i int) string { return fmt.Sprint("idle.", i) }
 func writeHistory(t *testing.T, batches int) string {
 	t.Helper()
 	dir := t.TempDir()
-	b := openReal(t, bus.WithNetwork("idle"), bus.WithDataDir(dir), bus.WithSync(bus.SyncNever))
+	b := openReal(t, bus.WithNetwork("idle"), bus.WithDataDir(dir), bus.WithEventLog(bus.LogConfig{Sync: bus.SyncNever}))
 	var publishers sync.WaitGroup
 	for i := range idleTopics {
 		topic := bustest.Topic(t, b, idleTopic(i), bus.Text{})
@@ -136,7 +136,8 @@ func openHolding(t *testing.T, history string, batches int) []*bus.Bus {
 			t.Fatal(err)
 		}
 		opts := []bus.Option{
-			bus.WithNetwork("idle"), bus.WithDataDir(dir), bus.WithSync(bus.SyncNever), bus.WithForward("idle.>"),
+			bus.WithNetwork("idle"), bus.WithDataDir(dir), bus.WithForward("idle.>"),
+			bus.WithEventLog(bus.LogConfig{Sync: bus.SyncNever}),
 		}
 		if len(addrs) > 0 {
 			opts = append(opts, bus.WithPeers(addrs...))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,6 +17,7 @@ import (
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
 	"github.com/busnode/busnode/p2p"
+	"github.com/busnode/busnode/p2p/multicast/groupkey"
 )
 
 const networkKeyBytes = p2p.NetworkKeyBytes
@@ -35,10 +37,12 @@ type network struct {
 	signer   wire.Signer
 	carriers []carrier.Carrier
 	host     *p2p.Host     // nil with carriers of the program's
+	segments *segments     // nil without multicast
+	allowed  *allowList    // nil: everybody is
 	changed  chan struct{} // never signals; for a node without host
 
-	mu      sync.Mutex // guards the field below, and makes one change of it of two
-	blocked map[wire.PeerID]bool
+	mu      sync.Mutex                           // makes one change of the field below, or of allowed, of two
+	blocked atomic.Pointer[map[wire.PeerID]bool] // never changed, but replaced
 }
 
 // openNetwork starts the node's libp2p side, unless o brings carriers. With an
@@ -48,7 +52,10 @@ func openNetwork(o *options) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &network{carriers: o.carriers, changed: make(chan struct{}), blocked: map[wire.PeerID]bool{}}
+	n := &network{
+		carriers: o.carriers, changed: make(chan struct{}), allowed: newAllowList(o.allowed),
+	}
+	n.blocked.Store(&map[wire.PeerID]bool{})
 	if len(o.carriers) > 0 {
 		n.signer = wire.NewSigner(key)
 		return n, nil
@@ -60,6 +67,7 @@ func openNetwork(o *options) (*network, error) {
 		NetworkKey: o.networkKey,
 		Listen:     o.listen,
 		Peers:      o.peers,
+		Admits:     n.allowed.admission(),
 		NoMDNS:     o.noMDNS,
 		Logger:     o.logger,
 	}
@@ -71,7 +79,36 @@ func openNetwork(o *options) (*network, error) {
 	}
 	n.signer = wire.NewSigner(n.host.PrivateKey())
 	n.carriers = []carrier.Carrier{n.host.Carrier()}
+	if o.multicast.mode == MulticastOff {
+		return n, nil
+	}
+	if n.segments, err = openSegments(o, n.host, n.hears); err != nil {
+		return nil, errors.Join(err, n.host.Close())
+	}
+	n.carriers = append(n.carriers, n.segments.forDriver())
 	return n, nil
+}
+
+// hears reports whether the node has anything to do with what a peer multicasts.
+func (n *network) hears(p wire.PeerID) bool {
+	return !(*n.blocked.Load())[p] && (n.allowed == nil || n.allowed.admits(p))
+}
+
+// allow makes peers the ones that the node deals with.
+func (n *network) allow(peers []wire.PeerID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.segments != nil && n.segments.exchange != nil && len(peers) > groupkey.AllowedMax {
+		return configError("%d peers, at most %d", len(peers), groupkey.AllowedMax)
+	}
+	n.allowed.set(peers)
+	var err error
+	if n.segments != nil {
+		n.segments.drop()
+		err = n.segments.allow(peers)
+	}
+	n.host.Readmit()
+	return err
 }
 
 // identity returns the node's key: the one given, the data directory's or a new
@@ -93,7 +130,11 @@ func (n *network) close() error {
 	if n.host == nil {
 		return nil
 	}
-	return n.host.Close()
+	var err error
+	if n.segments != nil {
+		err = n.segments.close()
+	}
+	return errors.Join(err, n.host.Close())
 }
 
 // block makes peers the blocked ones.
@@ -104,19 +145,22 @@ func (n *network) block(peers []wire.PeerID) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var block, unblock []wire.PeerID
-	wanted := map[wire.PeerID]bool{}
+	wanted, before := map[wire.PeerID]bool{}, *n.blocked.Load()
 	for _, p := range peers {
 		wanted[p] = true
-		if !n.blocked[p] {
+		if !before[p] {
 			block = append(block, p)
 		}
 	}
-	for p := range n.blocked {
+	for p := range before {
 		if !wanted[p] {
 			unblock = append(unblock, p)
 		}
 	}
-	n.blocked = wanted
+	n.blocked.Store(&wanted)
+	if n.segments != nil {
+		n.segments.drop()
+	}
 	return errors.Join(n.host.Block(block...), n.host.Unblock(unblock...))
 }
 
@@ -261,7 +305,7 @@ func validPeerAddrs(option string, addrs []string) error {
 	return errors.Join(errs...)
 }
 
-// count adds what the streams sent, refused and gave up to the counters.
+// count adds what streams and multicast sent, refused and gave up to the counters.
 func (n *network) count(counters map[string]uint64) {
 	if n.host == nil {
 		return
@@ -274,4 +318,5 @@ func (n *network) count(counters map[string]uint64) {
 	counters["streams_links_up"] = s.LinksUp
 	counters["streams_links_down"] = s.LinksDown
 	counters["streams_silent"] = s.Silent
+	n.segments.count(counters)
 }

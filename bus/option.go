@@ -1,18 +1,17 @@
 package bus
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 
 	"github.com/busnode/busnode/gossip"
 	"github.com/busnode/busnode/gossip/carrier"
-	"github.com/busnode/busnode/gossip/eventlog"
 	"github.com/busnode/busnode/gossip/wire"
 )
 
@@ -23,25 +22,6 @@ type Option func(*options) error
 // DefaultNetwork is the network that a node is of without [WithNetwork].
 const DefaultNetwork = "busnode"
 
-// SyncPolicy says when what is written to the log on disk is also synced, and
-// with it what a nil from Publish means. See [WithSync].
-type SyncPolicy uint8
-
-// The policies.
-const (
-	SyncAlways   SyncPolicy = 1 + iota // Publish returns when the event is synced (default)
-	SyncInterval                       // synced a few times a second; a power cut may take what was published since
-	SyncNever                          // left to the system; a crash of the process alone loses nothing
-)
-
-// Retention bounds what the log holds. Zero is no limit.
-type Retention struct {
-	Age         time.Duration // older batches are removed, and refused when they arrive
-	Bytes       int64         // of the whole log
-	TopicBytes  int64         // of each topic
-	AuthorBytes int64         // of each author, on all topics
-}
-
 type options struct {
 	dataDir    string
 	network    string
@@ -51,10 +31,10 @@ type options struct {
 	peers      []string
 	noMDNS     bool
 	forward    []string
-	sync       SyncPolicy
-	retention  Retention
+	log        LogConfig
 	gossip     gossip.Config
-	eventLimit int
+	multicast  multicastOptions
+	allowed    []wire.PeerID // nil: all
 	logger     *slog.Logger
 	key        ed25519.PrivateKey
 	carriers   []carrier.Carrier
@@ -63,16 +43,16 @@ type options struct {
 // newOptions applies opts to the defaults and checks what they say together.
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		network:    DefaultNetwork,
-		sync:       SyncAlways,
-		gossip:     gossip.DefaultConfig(),
-		eventLimit: wire.EventMaxBytes,
-		logger:     slog.Default(),
+		network: DefaultNetwork,
+		gossip:  gossip.DefaultConfig(),
+		logger:  slog.Default(),
 	}
 	var errs []error
 	for _, opt := range opts {
 		errs = append(errs, opt(o))
 	}
+	o.log.EventMaxBytes = cmp.Or(o.log.EventMaxBytes, wire.EventMaxBytes)
+	o.settleMode()
 	errs = append(errs, o.together()...)
 	return o, errors.Join(errs...)
 }
@@ -92,7 +72,13 @@ func (o *options) together() (errs []error) {
 		conflict(own, "WithListen and WithCarrier exclude each other")
 		conflict(len(o.peers) > 0, "WithPeers and WithCarrier exclude each other")
 		conflict(o.networkKey != nil, "WithNetworkKey and WithCarrier exclude each other")
+		conflict(o.multicast.open || len(o.multicast.interfaces) > 0,
+			"WithMulticast's options and WithCarrier exclude each other")
+		conflict(o.allowed != nil, "WithAllowedPeers and WithCarrier exclude each other")
 	}
+	conflict(o.networkKey != nil && o.multicast.open,
+		"MulticastOpen and WithNetworkKey: the network's key is the key of multicast too")
+	errs = append(errs, o.peersAllowed()...)
 	return errs
 }
 
@@ -168,7 +154,9 @@ func WithPeers(addrs ...string) Option {
 	}
 }
 
-// WithoutMDNS neither looks for peers on the local network nor tells it of this node.
+// WithoutMDNS neither looks for peers to connect to on the local network nor
+// tells it where this node listens: there is no mDNS, and multicast beacons tell no
+// addresses, nor are they taken from others.
 func WithoutMDNS() Option {
 	return func(o *options) error {
 		o.noMDNS = true
@@ -191,44 +179,6 @@ func WithForward(filters ...string) Option {
 	}
 }
 
-// WithSync sets when the log on disk is synced; the default is [SyncAlways].
-func WithSync(p SyncPolicy) Option {
-	return func(o *options) error {
-		if p < SyncAlways || p > SyncNever {
-			return configError("WithSync: unknown policy %d", p)
-		}
-		o.sync = p
-		return nil
-	}
-}
-
-// WithRetention bounds what the log holds. The default is no limit.
-func WithRetention(r Retention) Option {
-	return func(o *options) error {
-		var errs []error
-		for _, f := range []struct {
-			name  string
-			value int64
-		}{{"Age", int64(r.Age)}, {"Bytes", r.Bytes}, {"TopicBytes", r.TopicBytes}, {"AuthorBytes", r.AuthorBytes}} {
-			if f.value < 0 {
-				errs = append(errs, configError("WithRetention: %s is %d, want 0 or more", f.name, f.value))
-			}
-		}
-		o.retention = r
-		return errors.Join(errs...)
-	}
-}
-
-func (p SyncPolicy) eventlog() eventlog.SyncPolicy {
-	return map[SyncPolicy]eventlog.SyncPolicy{
-		SyncAlways: eventlog.SyncAlways, SyncInterval: eventlog.SyncInterval, SyncNever: eventlog.SyncNever,
-	}[p]
-}
-
-func (r Retention) limits() eventlog.Limits {
-	return eventlog.Limits{Age: r.Age, Bytes: r.Bytes, TopicBytes: r.TopicBytes, AuthorBytes: r.AuthorBytes}
-}
-
 // WithGossip sets how events are spread and repaired, and how peers are found:
 // with NoPeerExchange none is told of others, nor listened to about them. The
 // default is [gossip.DefaultConfig].
@@ -238,21 +188,6 @@ func WithGossip(c gossip.Config) Option {
 		if err := c.Validate(); err != nil {
 			return fmt.Errorf("%w: WithGossip: %w", ErrConfig, err)
 		}
-		return nil
-	}
-}
-
-// eventLimitMax leaves room in a batch's body for what frames its one event.
-const eventLimitMax = wire.BodyMaxBytes - 64<<10
-
-// WithEventLimit sets the largest event that Publish takes, in bytes of
-// payload, key and headers. The default is 4 MiB.
-func WithEventLimit(bytes int) Option {
-	return func(o *options) error {
-		if bytes < 1 || bytes > eventLimitMax {
-			return configError("WithEventLimit: %d bytes, want 1 to %d", bytes, eventLimitMax)
-		}
-		o.eventLimit = bytes
 		return nil
 	}
 }

@@ -78,7 +78,7 @@ type retentionRig struct {
 // open opens a node that retains so many bytes; 0: all.
 func (r *retentionRig) open(bytes int64) int {
 	r.t.Helper()
-	dir, retain := bus.WithDataDir(r.t.TempDir()), bus.WithRetention(bus.Retention{TopicBytes: bytes})
+	dir, retain := bus.WithDataDir(r.t.TempDir()), bus.WithEventLog(bus.LogConfig{TopicBytes: bytes})
 	i, err := r.net.Add(r.t.Context(), dir, retain)
 	if err != nil {
 		r.t.Fatal(err)

@@ -52,7 +52,7 @@ func TopicOf[T any](b *Bus, name string, codec Codec[T]) (Topic[T], error) {
 func (t Topic[T]) Name() string { return t.name }
 
 // Publish publishes v and returns the event's ID. A nil error means that this
-// node holds the event, as durably as [WithSync] says, not that any other node
+// node holds the event, as durably as [LogConfig] says, not that any other node
 // does: see [Bus.WaitHeld]. It does not keep v or what is in opts.
 //
 // It waits while the log is behind, at most until ctx is done; never for the
@@ -172,8 +172,8 @@ func (b *Bus) checkSize(ev *wire.Event) error {
 	for _, h := range ev.Headers {
 		size += len(h.Name) + len(h.Value)
 	}
-	if size > b.opts.eventLimit {
-		return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, size, b.opts.eventLimit)
+	if size > b.opts.log.EventMaxBytes {
+		return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, size, b.opts.log.EventMaxBytes)
 	}
 	return nil
 }

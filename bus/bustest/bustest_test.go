@@ -114,7 +114,7 @@ func TestRestartOnADirectory(t *testing.T) {
 }
 
 func TestStartReportsWhatIsWrong(t *testing.T) {
-	_, err := bustest.Start(context.Background(), 2, bus.WithEventLimit(-1))
+	_, err := bustest.Start(context.Background(), 2, bus.WithEventLog(bus.LogConfig{EventMaxBytes: -1}))
 	if !errors.Is(err, bus.ErrConfig) {
 		t.Errorf("got %v", err)
 	}

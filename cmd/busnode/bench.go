@@ -169,7 +169,7 @@ func (b *bench) open(ctx context.Context, dir string) (err error) {
 func (b *bench) openNode(ctx context.Context, dir, name string, opts ...bus.Option) (*bus.Bus, error) {
 	opts = append(opts,
 		bus.WithListen("/ip4/127.0.0.1/tcp/0"), bus.WithoutMDNS(), bus.WithNetwork(fmt.Sprintf("bench-%d", os.Getpid())),
-		bus.WithLogger(b.logger), bus.WithSync(syncPolicy(b.flags.sync)))
+		bus.WithLogger(b.logger), bus.WithEventLog(bus.LogConfig{Sync: syncPolicy(b.flags.sync)}))
 	if dir != "" {
 		opts = append(opts, bus.WithDataDir(filepath.Join(dir, name)))
 	}

@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 timed out with less than asked, 130 int
 		a.runCommand(), a.pubCommand(), a.subCommand(),
 		a.statusCommand(), a.peersCommand(), a.topicsCommand(), a.durableCommand(),
 		a.demoCommand(), a.benchCommand(), a.simCommand(),
-		a.keygenCommand(), a.versionCommand(), completionCommand(),
+		a.keygenCommand(), a.doctorCommand(), a.versionCommand(), completionCommand(),
 	)
 	return root
 }

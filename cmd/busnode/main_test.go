@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,8 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": scriptExits, "addr": scriptAddr, "mode": scriptMode, "flip": scriptFlip, "bigline": scriptBigLine,
+			"exits": scriptExits, "addr": scriptAddr, "id": scriptID, "list": scriptList, "until": scriptUntil,
+			"mode": scriptMode, "flip": scriptFlip, "bigline": scriptBigLine,
 		},
 	})
 }
@@ -72,6 +74,34 @@ func scriptAddr(ts *testscript.TestScript, _ bool, args []string) {
 	addrs, err := awaitAddrs(ts.MkAbs(args[1]))
 	ts.Check(err)
 	ts.Setenv(args[0], addrs[0])
+}
+
+// scriptID waits for a node to answer and sets a variable to its ID: id VAR DIR
+func scriptID(ts *testscript.TestScript, _ bool, args []string) {
+	addrs, err := awaitAddrs(ts.MkAbs(args[1]))
+	ts.Check(err)
+	_, id, _ := strings.Cut(addrs[0], "/p2p/")
+	ts.Setenv(args[0], id)
+}
+
+// scriptList writes a file with a line for each argument: list FILE LINE…
+func scriptList(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(args[1:], "\n")+"\n"), 0o600))
+}
+
+// scriptUntil runs a command until what it prints matches: until PATTERN PROGRAM ARGS…
+func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(waitMax); ; time.Sleep(20 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		out := ts.ReadFile("stdout")
+		if pattern.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not in %v: %s in\n%s", waitMax, args[0], out)
+		}
+	}
 }
 
 func awaitAddrs(dir string) ([]string, error) {

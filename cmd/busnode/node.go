@@ -28,6 +28,10 @@ type nodeFlags struct {
 	network, psk   string
 	noMDNS         bool
 	noPeerExchange bool
+	multicast      string
+	interfaces     []string
+	multicastOpen  bool
+	allow          string
 	sync           string
 	retainAge      time.Duration
 	retainBytes    quantity.Size
@@ -47,9 +51,18 @@ func (f *nodeFlags) addJoining(a *app, fs *pflag.FlagSet, logLevel string) {
 	fs.StringArrayVar(&f.peers, "peer", nil, "stay connected to this `multiaddr`, with /p2p/ID; repeats")
 	fs.StringVar(&f.network, "network", bus.DefaultNetwork, "`name` of the network; nodes of others are refused")
 	fs.StringVar(&f.psk, "psk", "", "`file` with the network's key, see keygen; nodes without it are refused")
-	fs.BoolVar(&f.noMDNS, "no-mdns", false, "neither look for nodes on the local network nor be found")
+	fs.BoolVar(&f.noMDNS, "no-mdns", false, "neither look for nodes to connect to on the local network nor be found")
 	fs.BoolVar(&f.noPeerExchange, "no-peer-exchange", false,
 		"neither tell peers of others nor connect to those that they tell of")
+	fs.StringVar(&f.allow, "allow", "",
+		"deal with the peers in this `file` alone, a peer ID a line; they agree on a key for multicast")
+	f.multicast = bus.MulticastFallback.String()
+	fs.Var(choice{&f.multicast, []string{"off", "fallback", "always"}}, "multicast",
+		"send by multicast never, where streams fail, or first")
+	fs.StringArrayVar(&f.interfaces, "multicast-interface", nil,
+		"use multicast on this interface; `name` may hold * and ?; repeats (default those that suit)")
+	fs.BoolVar(&f.multicastOpen, "multicast-open", false,
+		"in a network without a key, multicast so that anybody who knows its name can read along")
 	choiceFlag(fs, &f.logFormat, "log-format", "log as", "text", "json")
 	f.logLevel = logLevel
 	fs.Var(choice{&f.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "log from this level on")
@@ -90,10 +103,36 @@ func (f *nodeFlags) options(logger *slog.Logger) ([]bus.Option, error) {
 		cfg.NoPeerExchange = true
 		opts = append(opts, bus.WithGossip(cfg))
 	}
-	if f.retainAge != 0 || f.retainBytes != 0 {
-		opts = append(opts, bus.WithRetention(bus.Retention{Age: f.retainAge, Bytes: int64(f.retainBytes)}))
+	if f.allow != "" {
+		allowed, err := readAllowed(f.allow)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, bus.WithAllowedPeers(allowed...))
 	}
-	return append(opts, bus.WithSync(syncPolicy(f.sync))), nil
+	multicast, err := f.multicastOption()
+	if err != nil {
+		return nil, err
+	}
+	return append(opts, multicast, bus.WithEventLog(bus.LogConfig{
+		Sync: syncPolicy(f.sync), Age: f.retainAge, Bytes: int64(f.retainBytes),
+	})), nil
+}
+
+// multicastOption turns the flags of multicast into the bus's option.
+func (f *nodeFlags) multicastOption() (bus.Option, error) {
+	mode, err := bus.ParseMulticastMode(f.multicast)
+	if err != nil {
+		return nil, err
+	}
+	var opts []bus.MulticastOption
+	if len(f.interfaces) > 0 {
+		opts = append(opts, bus.MulticastInterfaces(f.interfaces...))
+	}
+	if f.multicastOpen {
+		opts = append(opts, bus.MulticastOpen())
+	}
+	return bus.WithMulticast(mode, opts...), nil
 }
 
 func syncPolicy(name string) bus.SyncPolicy {

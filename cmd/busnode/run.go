@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/renameio/v2/maybe"
@@ -56,7 +57,15 @@ func (a *app) runNode(ctx context.Context, f *nodeFlags) error {
 	if err != nil {
 		return inUse(f.data, err)
 	}
-	return errors.Join(serveNode(ctx, b, f, logger), endNode(b, logger))
+	following, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	if f.allow != "" {
+		wg.Go(func() { followAllowed(following, b, f.allow, logger) })
+	}
+	err = serveNode(ctx, b, f, logger)
+	stop()
+	wg.Wait()
+	return errors.Join(err, endNode(b, logger))
 }
 
 // serveNode answers commands until ctx is done.

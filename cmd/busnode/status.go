@@ -59,6 +59,7 @@ func printStatus(w *bytes.Buffer, s *api.Status) {
 		where = "on disk"
 	}
 	row("log", fmt.Sprintf("%s events, %s, %s", humanize.Comma(int64(s.Log.Events)), size(s.Log.Bytes), where))
+	row("multicast", strings.Join(multicastRows(&s.Multicast), "\n\t"))
 	title := "counters"
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
 		if n := s.Counters[name]; n > 0 {
@@ -85,8 +86,12 @@ func (a *app) peersCommand() *cobra.Command {
 			if len(p.Addrs) > 0 {
 				addr = p.Addrs[0]
 			}
+			rtt := "-" // not measured by multicast
+			if p.RTTMs > 0 {
+				rtt = fmt.Sprintf("%.1f ms", p.RTTMs)
+			}
 			topics := printable(strings.Join(p.Topics, " "))
-			return []string{p.ID, path, fmt.Sprintf("%.1f ms", p.RTTMs), ago(p.UpS), topics, addr}
+			return []string{p.ID, path, rtt, ago(p.UpS), topics, addr}
 		})
 	})
 }

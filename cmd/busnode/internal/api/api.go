@@ -40,6 +40,8 @@ type Status struct {
 	Peers    int               `json:"peers"`
 	Log      LogStatus         `json:"log"`
 	Counters map[string]uint64 `json:"counters"`
+
+	Multicast Multicast `json:"multicast"`
 }
 
 // LogStatus sums up a node's log.

@@ -90,6 +90,8 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 		Peers:    len(s.bus.Peers()),
 		Log:      LogStatus{Events: stats.Log.Events, Bytes: stats.Log.Bytes, Durable: stats.Log.Durable},
 		Counters: stats.Counters,
+
+		Multicast: multicastOf(s.bus.Multicast()),
 	})
 }
 
