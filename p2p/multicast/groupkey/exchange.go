@@ -294,7 +294,7 @@ func (x *Exchange) ask(id peer.ID, p *listed) {
 
 func (x *Exchange) failed(id peer.ID, p *listed, err error) {
 	switch {
-	case x.ctx.Err() != nil:
+	case x.ctx.Err() != nil, errors.Is(err, errGone):
 		return
 	case errors.Is(err, errUnlisted):
 		x.stats.Unwanted++
@@ -323,8 +323,12 @@ func (x *Exchange) exchange(id peer.ID) (record, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() }) // ask sees the reset
 	defer stop()
 	x.mu.Lock()
-	ours := x.ring.offer
+	ours, listed := x.ring.offer, x.peers[id] != nil
 	x.mu.Unlock()
+	if !listed { // it was taken off the list meanwhile, and the offer is not for it
+		_ = s.Reset() // it is given up either way
+		return record{}, errGone
+	}
 	best, err := ask(s, x.network, ours)
 	if err != nil {
 		_ = s.Reset() // it is given up either way

@@ -26,6 +26,7 @@ const (
 var (
 	errUnlisted = errors.New("groupkey: the peer has not this node on its allow-list")
 	errNetwork  = errors.New("groupkey: the peer is on another network")
+	errGone     = errors.New("groupkey: the peer was taken off the allow-list")
 	errBusy     = errors.New("groupkey: the peer is busy")
 	errTalk     = errors.New("groupkey: the peer speaks another version, or no sense")
 )
