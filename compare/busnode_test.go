@@ -25,7 +25,8 @@ func openBusnode(t *testing.T, hosts []host.Host, r *recorder) system {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &busnode{stop: stop}
 	for i, h := range hosts {
-		b, err := bus.Open(ctx, bus.WithHost(h), bus.WithoutMDNS(), bus.WithLogger(slog.New(slog.DiscardHandler)))
+		b, err := bus.Open(ctx, bus.WithHost(h), bus.WithLogger(slog.New(slog.DiscardHandler)),
+			bus.WithoutMDNS(), bus.WithMulticast(bus.MulticastOff)) // sockets know no virtual time
 		if err != nil {
 			t.Fatal(err)
 		}
