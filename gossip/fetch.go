@@ -200,7 +200,7 @@ func (c *Core) chooseAmong(a *author, upto wire.Mark, blocked, members bool) (be
 			}
 			claims := false
 			if l := a.linkOf(p); l != nil {
-				claims = l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
+				claims = a.claimedBy(l, upto)
 				if l.struck > c.now {
 					continue
 				}
@@ -358,15 +358,22 @@ func (c *Core) endWant(w *want, whole bool) {
 	c.pumpPeer(p)
 }
 
+// claimedBy reports whether the link's peer says that it holds something of what is
+// missing, up to upto.
+func (a *author) claimedBy(l *link, upto wire.Mark) bool {
+	return l.claim().Compare(a.released) > 0 && l.base.Compare(upto) < 0
+}
+
 // strike keeps the peer from being asked for the author's events for a while: if it claimed
-// none, until it does (raiseHead).
+// nothing of what is missing, until it does (raiseHead).
 func (c *Core) strike(a *author, p *peer) {
 	l := c.linkTo(a, p)
 	wait := strikeFactor * c.cfg.GapTimeout
 	if p.member() {
 		wait = memberPatience // the answer may have been lost, and with it the word of its end
 	}
-	if l.vain = l.claim().Compare(a.released) <= 0; l.vain {
+	_, upto, _ := a.missing()
+	if l.vain = !a.claimedBy(l, upto); l.vain {
 		l.struck = c.now.Add(wait)
 		return
 	}
@@ -470,7 +477,7 @@ func (c *Core) repairPending(a *author) bool {
 	}
 	for i := range a.links {
 		l := &a.links[i]
-		if l.struck <= c.now && l.claim().Compare(a.released) > 0 && l.base.Compare(e.prev.Mark) < 0 {
+		if l.struck <= c.now && a.claimedBy(l, e.prev.Mark) {
 			return true
 		}
 	}

@@ -278,8 +278,10 @@ func (c *Core) raiseHead(a *author, l *link, m wire.Mark) {
 		return
 	}
 	l.head = m
-	if l.vain && m.Compare(a.released) > 0 {
-		l.struck, l.vain = 0, false // it had not what it was asked for, and has it now
+	if l.vain {
+		if _, upto, missing := a.missing(); missing && a.claimedBy(l, upto) {
+			l.struck, l.vain = 0, false // it had not what it was asked for, and has it now
+		}
 	}
 	if m.Compare(a.acked) > 0 {
 		a.acked = m

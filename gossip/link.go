@@ -26,7 +26,7 @@ type link struct {
 	struck     Time      // until then it is not asked: it did not serve what it claims
 	strikes    int       // how often in a row
 	owned      *ownLink  // of our own events, while there are segments; else nil
-	vain       bool      // if struck: it claimed nothing, and was asked for want of anybody better
+	vain       bool      // if struck: it claimed nothing of that, and was asked for want of anybody better
 }
 
 // claim returns the furthest that the peer says it holds.
