@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"github.com/busnode/busnode/cmd/busnode/internal/api"
@@ -58,7 +59,8 @@ func printStatus(w *bytes.Buffer, s *api.Status) {
 	if s.Log.Durable {
 		where = "on disk"
 	}
-	row("log", fmt.Sprintf("%s events, %s, %s", humanize.Comma(int64(s.Log.Events)), size(s.Log.Bytes), where))
+	row("log", fmt.Sprintf("%s %s, %s, %s", humanize.Comma(int64(s.Log.Events)), english.PluralWord(int(s.Log.Events), "event", ""),
+		size(s.Log.Bytes), where))
 	row("multicast", strings.Join(multicastRows(&s.Multicast), "\n\t"))
 	title := "counters"
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {

@@ -37,7 +37,7 @@ func multicastState(m *api.Multicast) string {
 		if m.Allowed == 0 {
 			return ", but inert: the allow-list names nobody else"
 		}
-		return fmt.Sprintf(", but inert: none of the %s on the allow-list was met yet, with this node on its own list",
+		return fmt.Sprintf(", but inert: of %s on the allow-list none was met yet that lists this node too",
 			countOf(m.Allowed, "peer"))
 	case bus.MulticastNoInterface:
 		return ", but inert: no interface suits; see busnode doctor"
