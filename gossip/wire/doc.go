@@ -30,6 +30,10 @@
 //	frame: │ 5a │ len │ Heartbeat       │ 0a │ len │ 12 │ len │ batch   │ …
 //	       └────┴─────┴─────────────────┴────┴─────┴────────────────────┘
 //
+// Where a Push follows others of the same author on a link that keeps order, most of
+// the header is known there: a [ShortPush] leaves it out, and the receiver puts the
+// author's bytes together again.
+//
 // An unknown message or field is skipped; an unknown header field of number 64
 // or above makes the batch [Header.Unreadable]: it is verified, stored and
 // forwarded, and its events are not read.

@@ -113,7 +113,7 @@ func TestPartsMustLieInTheirBatch(t *testing.T) {
 	}
 }
 
-func TestOnlyPushAndPartAliasTheFrame(t *testing.T) {
+func TestOnlyPushesAndPartsAliasTheFrame(t *testing.T) {
 	for _, m := range sampleMessages(t) {
 		frame := AppendMessage(nil, m)
 		got, err := parseFrame(frame)
@@ -130,7 +130,8 @@ func TestOnlyPushAndPartAliasTheFrame(t *testing.T) {
 			}
 			continue
 		}
-		if _, ok := m.(*Push); ok {
+		switch m.(type) {
+		case *Push, *ShortPush:
 			continue
 		}
 		clear(frame)

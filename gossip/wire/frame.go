@@ -38,12 +38,14 @@ const (
 	kindShuffle      = 26
 	kindAdvance      = 27
 	kindPresence     = 28
+	kindShortPush    = 29
 )
 
 // Fields of a Push. The batch is last, so that a sender can write what comes
 // before it and the stored bytes themselves.
 const (
 	pushRepair = 1
+	pushNumber = 3
 	pushBatch  = 2
 )
 
@@ -51,8 +53,11 @@ const (
 // [ParseFrame] demands: the sender keeps its lists within them and a frame of
 // control messages within [ControlFrameMaxBytes].
 func AppendMessage(dst []byte, m Message) []byte {
-	if p, ok := m.(*Push); ok {
-		return AppendPush(dst, p.Batch.Raw, p.Repair)
+	switch p := m.(type) {
+	case *Push:
+		return append(pushPrefix(dst, p.Batch.Size(), p.Repair, p.Number), p.Batch.Raw...)
+	case *ShortPush:
+		return append(p.AppendPrefix(dst), p.Body...)
 	}
 	kind := kindOf(m)
 	dst = beginNested(dst, kind)
@@ -70,19 +75,33 @@ func AppendPush(dst []byte, raw []byte, repair bool) []byte {
 // prefix and then the raw bytes, as they are, make up the message; so a sender
 // can write both without copying the batch.
 func PushPrefix(dst []byte, rawLen int, repair bool) []byte {
+	return pushPrefix(dst, rawLen, repair, 0)
+}
+
+// NumberedPushPrefix is [PushPrefix] for a push as news that gives the batch's
+// run a number.
+func NumberedPushPrefix(dst []byte, rawLen int, number uint32) []byte {
+	return pushPrefix(dst, rawLen, false, number)
+}
+
+func pushPrefix(dst []byte, rawLen int, repair bool, number uint32) []byte {
 	n := 1 + protowire.SizeBytes(rawLen)
 	if repair {
 		n += 2
 	}
+	if number != 0 {
+		n += 1 + protowire.SizeVarint(uint64(number))
+	}
 	dst = append(dst, kindPush<<3|typeBytes)
 	dst = protowire.AppendVarint(dst, uint64(n))
 	dst = appendBool(dst, pushRepair, repair)
+	dst = appendUint(dst, pushNumber, uint64(number))
 	dst = append(dst, pushBatch<<3|typeBytes)
 	return protowire.AppendVarint(dst, uint64(rawLen))
 }
 
-// ParseFrame yields the messages of a frame. The batch of a [Push] and the data
-// of a [Part] alias the frame, everything else is copied. It ends at the first
+// ParseFrame yields the messages of a frame. The batch of a [Push], signature and
+// body of a [ShortPush] and the data of a [Part] alias the frame, everything else is copied. It ends at the first
 // mistake of form with an error that wraps [ErrFormat] or [ErrTooLarge]. Message
 // kinds it does not know are skipped and yielded as nil, so that newer versions
 // can add some.
@@ -110,7 +129,7 @@ func ParseFrame(frame []byte) iter.Seq2[Message, error] {
 	}
 }
 
-// kindOf returns the field number of a message other than a Push.
+// kindOf returns the field number of a message other than a Push or ShortPush.
 func kindOf(m Message) int {
 	switch m.(type) {
 	case *Interest:
@@ -240,6 +259,8 @@ func parseMessage(f *field) (Message, error) {
 		return finish(&r, r.shuffle())
 	case kindPresence:
 		return finish(&r, r.presence())
+	case kindShortPush:
+		return finish(&r, r.shortPush())
 	}
 	return nil, nil
 }
@@ -259,6 +280,8 @@ func parsePush(b []byte) (Message, error) {
 		switch r.f.num {
 		case pushRepair:
 			p.Repair = r.boolean()
+		case pushNumber:
+			p.Number = r.pushNumber()
 		case pushBatch:
 			if p.Batch != nil {
 				return nil, fmt.Errorf("%w: push with two batches", ErrFormat)

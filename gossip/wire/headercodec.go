@@ -37,6 +37,19 @@ func appendHeader(dst []byte, h *Header) []byte {
 	dst = appendBytes(dst, headerAuthor, h.Author[:])
 	dst = appendString(dst, headerTopic, h.Topic)
 	dst = appendUint(dst, headerEpoch, uint64(h.Epoch))
+	dst = appendPlace(dst, h)
+	dst = appendUint(dst, headerBodyLen, uint64(h.BodyLen))
+	return appendBytes(dst, headerBodySum, h.BodySum[:])
+}
+
+// appendShortHeader appends the header of a [ShortPush].
+func appendShortHeader(dst []byte, h *Header) []byte {
+	return appendPlace(appendUint(dst, headerVersion, uint64(h.Version)), h)
+}
+
+// appendPlace appends the fields that differ between the batches of a run, and
+// that the body does not tell.
+func appendPlace(dst []byte, h *Header) []byte {
 	dst = appendUint(dst, headerFirst, h.First)
 	dst = appendUint(dst, headerCount, uint64(h.Count))
 	if h.Prev != (Prev{}) {
@@ -49,9 +62,7 @@ func appendHeader(dst []byte, h *Header) []byte {
 	}
 	dst = appendTime(dst, headerTime, h.Time)
 	dst = appendUint(dst, headerKind, uint64(h.Kind))
-	dst = appendUint(dst, headerCompression, uint64(h.Compression))
-	dst = appendUint(dst, headerBodyLen, uint64(h.BodyLen))
-	return appendBytes(dst, headerBodySum, h.BodySum[:])
+	return appendUint(dst, headerCompression, uint64(h.Compression))
 }
 
 // headerTypes holds the wire type of each known field plus one; 0 is unknown.
@@ -66,50 +77,77 @@ var headerTypes = [headerCritical]uint8{
 // parseHeader parses the signed bytes into h and checks the rules of the format.
 // Topic and network are copied: a header outlives the body it came with.
 func parseHeader(h *Header, b []byte) error {
-	var (
-		f              field
-		seen           uint64
-		network, topic []byte
-		critical       bool
-		fs             = fields{buf: b}
-	)
-	for at := 0; fs.next(&f); at = fs.pos {
-		if f.num >= headerCritical {
-			critical = true
-			continue
-		}
-		if headerTypes[f.num] == 0 {
-			continue
-		}
-		if f.typ+1 != headerTypes[f.num] || seen&(1<<f.num) != 0 {
-			return fmt.Errorf("%w: header: field %d at byte %d: wire type %d, or twice", ErrFormat, f.num, at, f.typ)
-		}
-		seen |= 1 << f.num
-		switch f.num {
-		case headerNetwork:
-			network = f.data
-		case headerTopic:
-			topic = f.data
-		default:
-			if err := h.setField(&f); err != nil {
-				return fmt.Errorf("header: field %d at byte %d: %w", f.num, at, err)
-			}
-		}
+	in, err := h.setFields(b)
+	if err != nil {
+		return err
 	}
-	if fs.err != nil {
-		return fmt.Errorf("header: %w", fs.err)
-	}
-	if seen&(1<<headerAuthor) == 0 || seen&(1<<headerBodySum) == 0 {
+	if in.seen&(1<<headerAuthor) == 0 || in.seen&(1<<headerBodySum) == 0 {
 		return fmt.Errorf("%w: header without author or body hash", ErrFormat)
 	}
+	network, topic := in.network, in.topic
 	if len(network) > NetworkMax || len(topic) > TopicMax {
 		return fmt.Errorf("%w: header: network of %d or topic of %d bytes", ErrTooLarge, len(network), len(topic))
 	}
 	var scratch [NetworkMax + TopicMax]byte
 	names := string(append(append(scratch[:0], network...), topic...)) // one allocation for both
 	h.Network, h.Topic = names[:len(network)], names[len(network):]
-	h.Unreadable = critical || unreadable(h.Kind, h.Compression)
+	h.Unreadable = in.critical || unreadable(h.Kind, h.Compression)
 	return h.check()
+}
+
+// parseShortHeader parses the header of a [ShortPush] into h. It has no fields but
+// those that appendShortHeader writes: others could not be restored.
+func parseShortHeader(h *Header, b []byte) error {
+	in, err := h.setFields(b)
+	if err != nil {
+		return err
+	}
+	if in.unknown || in.critical || in.seen&headerLeftOut != 0 {
+		return fmt.Errorf("%w: header with fields that a short one is without", ErrFormat)
+	}
+	return nil
+}
+
+// headerFields tells of the fields that a header has.
+type headerFields struct {
+	seen           uint64 // a bit for each that is known
+	network, topic []byte // alias the header
+	unknown        bool   // has ignorable ones that are unknown to this version
+	critical       bool   // has critical ones
+}
+
+// setFields sets the fields of h but network and topic, and checks none of the rules.
+func (h *Header) setFields(b []byte) (in headerFields, err error) {
+	var f field
+	fs := fields{buf: b}
+	for at := 0; fs.next(&f); at = fs.pos {
+		if f.num >= headerCritical {
+			in.critical = true
+			continue
+		}
+		if headerTypes[f.num] == 0 {
+			in.unknown = true
+			continue
+		}
+		if f.typ+1 != headerTypes[f.num] || in.seen&(1<<f.num) != 0 {
+			return in, fmt.Errorf("%w: header: field %d at byte %d: wire type %d, or twice", ErrFormat, f.num, at, f.typ)
+		}
+		in.seen |= 1 << f.num
+		switch f.num {
+		case headerNetwork:
+			in.network = f.data
+		case headerTopic:
+			in.topic = f.data
+		default:
+			if err := h.setField(&f); err != nil {
+				return in, fmt.Errorf("header: field %d at byte %d: %w", f.num, at, err)
+			}
+		}
+	}
+	if fs.err != nil {
+		return in, fmt.Errorf("header: %w", fs.err)
+	}
+	return in, nil
 }
 
 // setField sets the field of h, whose wire type is known to be right.

@@ -19,6 +19,7 @@ const (
 	FiltersMax           = 1024               // filters of one peer
 	EntriesMax           = 1024               // entries in one message's list; senders split
 	NumbersMax           = 1 << 16            // authors that have numbers on one connection, each way
+	PushNumbersMax       = 512                // runs that have numbers for their pushes on one connection, each way
 	RangesMax            = 512                // ranges in one Open or Answer
 	ShortIDsMax          = 3 << 10            // ShortIDs, or keyed short IDs, in one message
 	SymbolsMax           = 4 << 10            // symbols in one Cells

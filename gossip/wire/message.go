@@ -8,6 +8,9 @@ type Message interface{ message() }
 type Push struct {
 	Batch  *Batch
 	Repair bool // in answer to a Want: says nothing about the tree
+	// Number, if it is not zero, stands in [ShortPush]es for the batch's run, until the
+	// sender gives it to another. PushNumbersMax at most; 0 in a push that is repair.
+	Number uint32
 }
 
 // Hello begins what the sender tells a peer on a connection: it forgets what
@@ -360,6 +363,7 @@ type Presence struct {
 }
 
 func (*Push) message()         {}
+func (*ShortPush) message()    {}
 func (*Interest) message()     {}
 func (*Topics) message()       {}
 func (*Link) message()         {}

@@ -20,7 +20,7 @@ func sampleMessages(t testing.TB) []Message {
 	older, newer := Mark{0x18bcfe5680000001, 900}, Mark{0x18bcfe568000002a, 17}
 	batch := sealed(t, testHeader(1), AppendEvent(nil, testBase, &Event{Payload: []byte("hello")}))
 	return []Message{
-		&Push{Batch: batch, Repair: true},
+		&Push{Batch: batch, Repair: true, Number: 300},
 		&Interest{Add: []string{"orders.*", "log.>"}, Remove: []string{"old"}},
 		&Topics{Add: []TopicEntry{{"orders.eu", ScopeFull}, {"orders.us", ScopeOwn}}, Remove: []string{"orders.fr"}},
 		&Link{Topic: "orders.eu", Up: true},
@@ -79,6 +79,7 @@ func sampleMessages(t testing.TB) []Message {
 			Any: true, Cut: testBase, Filters: TagOf("orders.*"), Topics: []TopicTag{{TagOf("orders.eu"), 0x01020304}, {1, 0}},
 			Peers: []uint32{author.PeerID().Tag(), 7},
 		},
+		shorten(t, testFollower(t, 5), 300),
 	}
 }
 
@@ -139,7 +140,7 @@ func TestAPushCanBeWrittenInTwoParts(t *testing.T) {
 				t.Errorf("repair %v, payload %d: parts differ from the whole", repair, size)
 			}
 			messages, err := parseFrame(whole)
-			if err != nil || len(messages) != 1 || !reflect.DeepEqual(messages[0], &Push{b, repair}) {
+			if err != nil || len(messages) != 1 || !reflect.DeepEqual(messages[0], &Push{Batch: b, Repair: repair}) {
 				t.Errorf("repair %v, payload %d: %v, %v", repair, size, messages, err)
 			}
 		}
@@ -357,6 +358,13 @@ func drawMessage(t *rapid.T) Message {
 		}
 		m.Peers = nonEmpty(rapid.SliceOfN(u32, 0, PresencePeersMax).Draw(t, "peers"))
 		return m
+	case kindShortPush:
+		h := drawHeader(t)
+		h.Network, h.Topic, h.Epoch, h.Version = "", "", 0, u32.Draw(t, "version")
+		return &ShortPush{
+			rapid.Uint32Range(1, PushNumbersMax).Draw(t, "number"), h, bytes.Repeat(a[:], 2),
+			rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "body"),
+		}
 	case kindPart:
 		m := &Part{Batch: BatchID(a), Data: rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "data")}
 		m.Offset = rapid.Uint32Range(0, uint32(BatchMaxBytes-len(m.Data))).Draw(t, "offset")

@@ -2,7 +2,7 @@ package wire
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// appendContent appends the fields of a message other than a Push, in
+// appendContent appends the fields of a message other than a Push or ShortPush, in
 // ascending order of their numbers. busnode.proto names them.
 func appendContent(dst []byte, m Message) []byte {
 	switch m := m.(type) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,7 @@ func vectors(t *testing.T) []vector {
 		{"batch2", two.Raw},
 		{"batch.ignorable_field", signHeader(withField(one.HeaderBytes, 63, 5), events)},
 		{"batch.critical_field", signHeader(withField(one.HeaderBytes, 64, 5), events)},
+		{"batch.of_shortpush", testFollower(t, 5).Raw},
 		{"batch.unknown_kind", signHeader(withField(one.HeaderBytes, headerKind, 77), events)},
 		{"bad.batch.signature", flip(one.Raw, len(one.Raw)-len(one.Body)-10)},
 		{"bad.batch.body", flip(one.Raw, len(one.Raw)-1)},
@@ -71,6 +73,10 @@ func vectors(t *testing.T) []vector {
 		vector{"bad.frame.ranges_too_far", AppendMessage(nil,
 			&Answer{Finer: []RangeDigest{{Low: 1 << 62}, {Low: -1 << 62}}})},
 		vector{"bad.frame.symbol_cut_off", appendKind(nil, kindCells, appendBytes(nil, 4, make([]byte, 9)))},
+		vector{"bad.frame.short_push_number", AppendMessage(nil, shorten(t, testFollower(t, 5), PushNumbersMax+1))},
+		vector{"bad.frame.short_push_with_topic", appendKind(nil, kindShortPush, slices.Concat(
+			appendUint(nil, shortNumber, 1), appendBytes(nil, shortHeader, appendString(nil, headerTopic, "orders.eu")),
+			appendBytes(nil, shortSignature, one.Signature), appendBytes(nil, shortBody, one.Body)))},
 		vector{"bad.frame.part_beyond_batch", AppendMessage(nil, &Part{Size: 3, Offset: 2, Data: []byte("ab")})},
 	)
 }
