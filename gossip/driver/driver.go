@@ -110,7 +110,7 @@ func Start(ctx context.Context, cfg Config) (*Driver, error) {
 		s.run()
 	}()
 	for _, c := range cfg.Carriers {
-		if err := c.Start(&receiver{d: d, carrier: c}); err != nil {
+		if err := c.Start(newReceiver(d, c)); err != nil {
 			return nil, errors.Join(fmt.Errorf("driver: start carrier %s: %w", c.Traits().Name, err), d.Close())
 		}
 	}

@@ -31,12 +31,14 @@ type outbox struct {
 	frameMax int             // bytes that are gathered into one frame
 	wholeMax int             // bytes of a batch that leaves in one piece; a larger one leaves in parts
 	partMax  int             // bytes of a batch in one part
+	numbered bool            // pushes may be short
 	segment  bool            // it is that of all on a segment, and the core waits for word that pushes have left
 	ctx      context.Context //nolint:containedctx // of this link, made here and ended by cancel
 	cancel   context.CancelCauseFunc
 	wake     chan struct{} // capacity 1: the queue is not empty
 	before   *outbox       // of the link's last life: it may still be in Send; nil: none
 	ended    chan struct{} // closed when run has returned
+	numbers  numbersGiven  // run only
 	pushed   bool          // run only: of a segment: pushes were sent, and the core was not told that they left
 
 	mu      sync.Mutex // guards the fields below
@@ -82,6 +84,7 @@ func newOutbox(d *Driver, l *link, lane carrier.Lane) *outbox {
 		o.wholeMax, o.partMax = min(segmentPartsAboveBytes, o.wholeMax), segmentPartBytes
 		o.segment = l.isSegment() && lane == carrier.News
 	}
+	o.numbered = lane == carrier.News && numbersPushes(l.carrier.Traits())
 	o.wholeMax = min(o.wholeMax, o.mtu-frameOverhead)
 	o.frameMax = min(o.frameMax, o.mtu)
 	o.partMax = max(1, min(o.partMax, o.mtu-partOverhead))

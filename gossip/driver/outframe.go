@@ -15,10 +15,11 @@ type outFrame struct {
 	parts [][]byte
 	ids   []wire.BatchID // of the pushes and parts in it
 	whole int            // pushes, and batches whose last part is in it
+	short int            // of these, short pushes
 	cut   int            // parts
 	bytes int
 
-	scratch []byte // holds the parts' form and bytes; reused, for a carrier keeps none
+	scratch []byte // holds the form of pushes, and parts with their bytes; reused, for a carrier keeps none
 }
 
 // frameOverhead is more than the form of a push adds to a batch.
@@ -35,20 +36,43 @@ func (f *outFrame) add(p *parcel) {
 		f.bytes += len(p.control)
 		return
 	}
-	raw, ok := f.box.load(p)
-	if !ok {
+	b := f.box.load(p)
+	if b == nil {
 		return
 	}
-	if p.offset > 0 || p.parts || len(raw) > f.box.wholeMax {
-		f.addParts(p, raw)
+	if p.offset > 0 || p.parts || b.Size() > f.box.wholeMax {
+		f.addParts(p, b.Raw)
 		return
 	}
-	f.room(len(raw)+frameOverhead, f.box.frameMax)
-	prefix := wire.PushPrefix(make([]byte, 0, frameOverhead), len(raw), f.box.lane == carrier.Repair)
-	f.parts = append(f.parts, prefix, raw)
+	f.room(b.Size()+frameOverhead, f.box.frameMax)
+	start := len(f.scratch)
+	rest := f.beginPush(b)
+	prefix := f.scratch[start:]
+	f.parts = append(f.parts, prefix, rest)
 	f.ids = append(f.ids, p.id)
 	f.whole++
-	f.bytes += len(prefix) + len(raw)
+	f.bytes += len(prefix) + len(rest)
+}
+
+// beginPush appends to scratch what a push of the batch begins with, and returns the
+// rest of it.
+func (f *outFrame) beginPush(b *wire.Batch) (rest []byte) {
+	o := f.box
+	if !o.numbered || b.Size() > shortPushMaxBytes {
+		f.scratch = wire.PushPrefix(f.scratch, b.Size(), o.lane == carrier.Repair)
+		return b.Raw
+	}
+	run := b.Header.Run()
+	number := o.numbers.numbers[run]
+	if number == 0 {
+		number = o.numbers.give(run)
+	} else if short, ok := b.Shorten(number); ok {
+		f.scratch = short.AppendPrefix(f.scratch)
+		f.short++
+		return b.Body
+	}
+	f.scratch = wire.NumberedPushPrefix(f.scratch, b.Size(), number)
+	return b.Raw
 }
 
 // addParts sends a batch from the parcel's offset on, part by part: a frame
@@ -104,11 +128,13 @@ func (f *outFrame) flush() bool {
 		o.d.counters.framesOut.Add(1)
 		o.d.counters.bytesOut.Add(uint64(f.bytes))
 		o.d.counters.pushesOut.Add(uint64(f.whole))
+		o.d.counters.pushesShort.Add(uint64(f.short))
 		o.d.counters.partsOut.Add(uint64(f.cut))
 	case o.ctx.Err() != nil:
 		// The link went down: the core knows that nothing more arrives.
 	default:
 		o.d.counters.sendFailed.Add(1)
+		o.numbers.forget() // those that the frame gave were not told
 		if errors.Is(err, carrier.ErrNoLink) || errors.Is(err, carrier.ErrClosed) {
 			// Word of it is on its way. A carrier that does not send any shall not
 			// mute the link for good.
@@ -131,26 +157,26 @@ func (f *outFrame) flush() bool {
 func (f *outFrame) reset() {
 	clear(f.parts)
 	f.parts, f.ids, f.scratch = f.parts[:0], f.ids[:0], f.scratch[:0]
-	f.whole, f.cut, f.bytes = 0, 0, 0
+	f.whole, f.short, f.cut, f.bytes = 0, 0, 0, 0
 }
 
-// load returns a push's bytes, from the log if they are not at hand.
-func (o *outbox) load(p *parcel) ([]byte, bool) {
+// load returns a push's batch, from the log if it is not at hand; nil if it is gone.
+func (o *outbox) load(p *parcel) *wire.Batch {
 	if p.batch != nil {
-		return p.batch.Raw, true
+		return p.batch
 	}
 	if b := o.d.recent.get(p.id); b != nil {
-		return b.Raw, true
+		return b
 	}
 	b, err := o.d.cfg.Log.Batch(p.id)
 	switch {
 	case err == nil:
 		o.d.counters.pushesFromLog.Add(1)
-		return b.Raw, true
+		return b
 	case errors.Is(err, eventlog.ErrDamaged):
 		o.d.reports.add(damaged{p.id})
 	default:
 		o.d.counters.pushesGone.Add(1) // trimmed since the core named it
 	}
-	return nil, false
+	return nil
 }

@@ -145,7 +145,7 @@ func testOutbox(c *recordingCarrier, lane carrier.Lane) (*Driver, *outbox) {
 	return d, newOutbox(d, l, lane)
 }
 
-func sealTest(t *testing.T, i, size int) *wire.Batch {
+func sealTest(t testing.TB, i, size int) *wire.Batch {
 	t.Helper()
 	h := wire.Header{Network: "test", Topic: testTopic, Epoch: 1, First: uint64(i), Count: 1, Time: 1000}
 	if i > 1 {

@@ -17,19 +17,39 @@ var errManyMessages = fmt.Errorf("%w: more than %d messages in a frame", wire.Er
 // carrier's goroutines; when the node cannot follow, they wait here, and the
 // carrier reads no more from that peer.
 type receiver struct {
-	d       *Driver
-	carrier carrier.Carrier
+	d        *Driver
+	carrier  carrier.Carrier
+	numbered bool // pushes over it may be short
+
+	mu   sync.Mutex // guards the field below
+	told map[wire.PeerID]*numbersTold
 }
+
+func newReceiver(d *Driver, c carrier.Carrier) *receiver {
+	return &receiver{d: d, carrier: c, numbered: numbersPushes(c.Traits()), told: map[wire.PeerID]*numbersTold{}}
+}
+
+// numbersPushes reports whether pushes over a carrier may give numbers: each reaches the
+// one peer, in order.
+func numbersPushes(t carrier.Traits) bool { return t.Reliable && !t.Many }
 
 func newVerifySlots() chan struct{} { return make(chan struct{}, runtime.GOMAXPROCS(0)) }
 
 // LinkUp implements [carrier.Handler].
 func (r *receiver) LinkUp(l carrier.Link) {
+	if r.numbered {
+		r.mu.Lock()
+		r.told[l.Peer] = &numbersTold{}
+		r.mu.Unlock()
+	}
 	r.d.post(linkUp{r.carrier, l})
 }
 
 // LinkDown implements [carrier.Handler].
 func (r *receiver) LinkDown(peer wire.PeerID, reason error) {
+	r.mu.Lock()
+	delete(r.told, peer)
+	r.mu.Unlock()
 	r.d.post(linkDown{r.carrier, peer, reason})
 }
 
@@ -39,25 +59,43 @@ func (r *receiver) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
 	d.counters.framesIn.Add(1)
 	d.counters.bytesIn.Add(uint64(len(frame)))
 	in := &received{from: from, source: sourceOf(r.carrier, from), carrier: r.carrier, lane: lane}
-	var pushes []*wire.Push
+	pushes, err := r.read(in, frame)
+	if err != nil {
+		d.counters.malformed.Add(1)
+		in.mistake = err.Error()
+	}
+	if len(pushes) > 0 && !d.admit(in, pushes) {
+		return
+	}
+	d.post(in)
+}
+
+// read reads the frame's messages into in, up to the first mistake of form, and
+// returns the pushes among them.
+func (r *receiver) read(in *received, frame []byte) (pushes []*wire.Push, err error) {
+	d, told := r.d, r.toldBy(in)
 	n, records := 0, 0
 	for m, err := range wire.ParseFrame(frame) {
-		if n++; err == nil && n > messagesMax {
-			err = errManyMessages
-		}
-		if s, ok := m.(*wire.Shuffle); ok && err == nil {
-			if records += len(s.Records); records > recordsMax {
-				err = errManyRecords
-			}
-		}
 		if err != nil {
-			d.counters.malformed.Add(1)
-			in.mistake = err.Error()
-			break
+			return pushes, err
+		}
+		if n++; n > messagesMax {
+			return pushes, errManyMessages
 		}
 		switch m := m.(type) {
 		case *wire.Push:
+			told.note(m)
 			pushes = append(pushes, m)
+		case *wire.ShortPush:
+			p, err := d.restorePush(told, m)
+			if err != nil {
+				return pushes, err
+			}
+			if p != nil {
+				pushes = append(pushes, p)
+				in.messages = append(in.messages, p)
+			}
+			continue
 		case *wire.Part:
 			if p := d.assemble(in, m); p != nil {
 				pushes = append(pushes, p)
@@ -66,6 +104,9 @@ func (r *receiver) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
 		case *wire.Served: // ends the answer: what of it is not whole now was cut off
 			d.assembly.cutOff(in.source)
 		case *wire.Shuffle:
+			if records += len(m.Records); records > recordsMax {
+				return pushes, errManyRecords
+			}
 			if err := d.checkRecords(m); err != nil {
 				in.mistake = err.Error()
 				continue
@@ -73,10 +114,33 @@ func (r *receiver) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
 		}
 		in.messages = append(in.messages, m)
 	}
-	if len(pushes) > 0 && !d.admit(in, pushes) {
-		return
+	return pushes, nil
+}
+
+// toldBy returns the numbers that hold for the frame's short pushes. The frames of one
+// peer and lane come one at a time, so nobody else uses them meanwhile.
+func (r *receiver) toldBy(in *received) *numbersTold {
+	if in.lane != carrier.News {
+		return nil
 	}
-	d.post(in)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.told[in.from]
+}
+
+// restorePush returns the push that a short one stands for, or nil if its number stands
+// for nothing. An error is a mistake of form.
+func (d *Driver) restorePush(told *numbersTold, m *wire.ShortPush) (*wire.Push, error) {
+	run, ok := told.run(m.Number)
+	if !ok {
+		d.counters.pushesUnknown.Add(1)
+		return nil, nil
+	}
+	b, err := m.Restore(d.cfg.Network, run)
+	if err != nil {
+		return nil, err
+	}
+	return &wire.Push{Batch: b}, nil
 }
 
 // assemble adds a part, and what the core is to hear of it to in: that the

@@ -17,6 +17,7 @@ type counters struct {
 	refusedByPeers                         atomic.Uint64
 	framesIn, bytesIn                      atomic.Uint64
 	framesOut, bytesOut, pushesOut         atomic.Uint64
+	pushesShort, pushesUnknown             atomic.Uint64
 	pushesFromLog, pushesGone, damaged     atomic.Uint64
 	verified, verifySkipped                atomic.Uint64
 	unverified, malformed, unstorable      atomic.Uint64
@@ -42,6 +43,8 @@ type Stats struct {
 	FramesIn, BytesIn          uint64
 	FramesOut, BytesOut        uint64
 	PushesOut                  uint64 // batches sent
+	PushesShort                uint64 // of these, without what the receiver can tell
+	PushesUnknown              uint64 // short ones received by a number that stands for nothing here
 	PushesFromLog              uint64 // of these, not at hand and read from the log
 	PushesGone                 uint64 // trimmed before they could be sent
 	Damaged                    uint64 // bodies that the log found damaged
@@ -82,7 +85,8 @@ func (d *Driver) Stats() Stats {
 		PublishFailed: c.publishFailed.Load(), Refused: c.refused.Load(), RefusedByPeers: c.refusedByPeers.Load(),
 		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(),
 		FramesOut: c.framesOut.Load(), BytesOut: c.bytesOut.Load(),
-		PushesOut: c.pushesOut.Load(), PushesFromLog: c.pushesFromLog.Load(), PushesGone: c.pushesGone.Load(),
+		PushesOut:   c.pushesOut.Load(),
+		PushesShort: c.pushesShort.Load(), PushesUnknown: c.pushesUnknown.Load(), PushesFromLog: c.pushesFromLog.Load(), PushesGone: c.pushesGone.Load(),
 		Damaged: c.damaged.Load(), Verified: c.verified.Load(), VerifySkipped: c.verifySkipped.Load(),
 		Unverified: c.unverified.Load(), Malformed: c.malformed.Load(), Unstorable: c.unstorable.Load(),
 		PartsOut: c.partsOut.Load(), PartsIn: parts.parts, PartsDropped: c.partsDropped.Load() + parts.dropped,
