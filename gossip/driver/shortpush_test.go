@@ -306,11 +306,32 @@ func TestWhatIsPushedInShort(t *testing.T) {
 	push(4, 4, 100)
 	want("full 1", "full 2", "short 1")
 
-	_, f.box = testOutbox(c, carrier.Repair)
-	push(1, 2, 100)
-	push(1, 3, 100)
-	want("full 0", "full 0")
+	d, repair := testOutbox(c, carrier.Repair)
+	on := func(traits carrier.Traits) *outbox {
+		return newOutbox(d, &link{carrier: traitCarrier{c, traits}, info: carrier.Link{Peer: "peer"}}, carrier.News)
+	}
+	for name, box := range map[string]*outbox{
+		"for repair":        repair,
+		"to a segment":      on(carrier.Traits{MTU: c.mtu, Reliable: true, Many: true}),
+		"where frames fail": on(carrier.Traits{MTU: c.mtu}),
+	} {
+		f.box = box
+		push(1, 2, 100)
+		push(1, 3, 100)
+		f.flush()
+		if got := pushesOf(t, c); !slices.Equal(got, []string{"full 0", "full 0"}) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }
+
+// traitCarrier is a carrier with other traits.
+type traitCarrier struct {
+	carrier.Carrier
+	traits carrier.Traits
+}
+
+func (c traitCarrier) Traits() carrier.Traits { return c.traits }
 
 // The sender's numbers and the receiver's agree whatever is pushed, and whatever is lost
 // with a link or refused by the carrier.

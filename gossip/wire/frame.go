@@ -214,8 +214,7 @@ func parseMessage(f *field) (Message, error) {
 	case kindAdvance:
 		return finish(&r, r.advance())
 	case kindGraft:
-		g := r.graft()
-		return finish(&r, g)
+		return finish(&r, r.graft())
 	case kindPrune:
 		p := Prune(*r.graft())
 		return finish(&r, &p)
