@@ -13,7 +13,7 @@ func TestTheSpecificationsLimits(t *testing.T) {
 		"BodyMaxBytes": BodyMaxBytes, "HeaderMaxBytes": HeaderMaxBytes, "BatchMaxBytes": BatchMaxBytes,
 		"CountMax": CountMax, "EventHeadersMax": EventHeadersMax, "FrameMaxBytes": FrameMaxBytes,
 		"ControlFrameMaxBytes": ControlFrameMaxBytes, "FiltersMax": FiltersMax, "EntriesMax": EntriesMax,
-		"RangesMax": RangesMax, "ShortIDsMax": ShortIDsMax,
+		"PushNumbersMax": PushNumbersMax, "RangesMax": RangesMax, "ShortIDsMax": ShortIDsMax,
 		"SymbolsMax": SymbolsMax, "PartMaxBytes": PartMaxBytes, "ResumesMax": ResumesMax,
 		"RecordsMax": RecordsMax, "NumbersMax": NumbersMax, "RecordMaxBytes": RecordMaxBytes,
 		"PresenceMaxBytes": PresenceMaxBytes, "PresenceTopicsMax": PresenceTopicsMax, "PresencePeersMax": PresencePeersMax,
