@@ -399,20 +399,18 @@ func (c *Core) Stats() Stats {
 	return s
 }
 
-func (c *Core) send(p *peer, lane Lane, m wire.Message) {
-	if !c.mayTell(p) {
-		c.stats.MembersUntold++
-		return
-	}
-	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Msg: m})
-}
+func (c *Core) send(p *peer, lane Lane, m wire.Message) { c.put(p, Send{Lane: lane, Msg: m}) }
 
-func (c *Core) sendBatch(p *peer, lane Lane, id wire.BatchID) {
+func (c *Core) sendBatch(p *peer, lane Lane, id wire.BatchID) { c.put(p, Send{Lane: lane, Batch: id}) }
+
+// put sends to the peer, unless it must not be told anything.
+func (c *Core) put(p *peer, s Send) {
 	if !c.mayTell(p) {
 		c.stats.MembersUntold++
 		return
 	}
-	c.out.Send = append(c.out.Send, Send{To: p.id, Lane: lane, Batch: id})
+	s.To = p.id
+	c.out.Send = append(c.out.Send, s)
 }
 
 func (c *Core) notice(n Notice) { c.out.Notices = append(c.out.Notices, n) }

@@ -47,9 +47,9 @@ func (s *answer) add(e *entry) bool {
 	if s.p.member() && s.c.answerAll(s.p, e) {
 		return true
 	}
-	s.c.sendBatch(s.p, Repair, e.id)
-	send := &s.c.out.Send[len(s.c.out.Send)-1]
-	send.Offset, send.Parts = s.offset(e), size > s.limit && s.limit <= slowServeBytes
+	s.c.put(s.p, Send{
+		Lane: Repair, Batch: e.id, Offset: s.offset(e), Parts: size > s.limit && s.limit <= slowServeBytes,
+	})
 	return true
 }
 
