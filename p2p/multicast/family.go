@@ -1,98 +1,108 @@
 package multicast
 
 import (
+	"maps"
 	"time"
 
 	"github.com/busnode/busnode/p2p/multicast/datagram"
 	"github.com/busnode/busnode/p2p/multicast/segment"
+	"github.com/busnode/busnode/p2p/multicast/socket"
 )
 
 const (
-	// familySilence is the time after which a stream is no longer heard on IPv6.
+	// familySilence is the time after which a member is no longer heard on IPv6.
 	familySilence = segment.Time(10 * time.Second)
 	// familyProof is how long a stream must have been heard on IPv4 alone.
 	familyProof = segment.Time(500 * time.Millisecond)
 	// familyKept is how long IPv4 is used for the sake of a stream after its last
 	// datagram there: above the interval of beacons in a large segment.
 	familyKept = segment.Time(60 * time.Second)
-	familyMax  = 2048 // streams remembered
+	familyMax  = 2048 // members' streams remembered, and as many that are but claimed
+	sweepEvery = segment.Time(time.Second)
 )
 
 // familyGate chooses for each stream the family that it is heard on, where the
 // interface has both: IPv6 if it can be heard there, so that a second copy under
 // IPv4 costs nothing and a stream has one source address.
 //
-// It judges by what datagrams claim. Who forges claims on the link could as well
-// keep the link busy; and what passes is still to be authenticated.
+// What datagrams claim and do not prove has no say in whether a member is heard: a
+// stranger could else silence one that has IPv4 alone. All that a claim does is to
+// wait for the same under IPv6, the first time.
 type familyGate struct {
-	streams map[datagram.StreamID]*familyHeard
-	last    *familyHeard // the newest one, for runs of one stream
+	members map[datagram.StreamID]*familyHeard // streams of which something authentic came
+	claims  map[datagram.StreamID]segment.Time // other streams, and when IPv4 first brought something
+	swept   segment.Time                       // when old claims were last forgotten
+	last    *familyHeard                       // the newest one of members, for runs of one stream
 	lastID  datagram.StreamID
 	until   segment.Time // IPv4 is wanted until then
 }
 
-type familyHeard struct {
-	six          segment.Time // last; 0: never
-	four, latest segment.Time // first and last on IPv4; 0: never
+// familyHeard is when something authentic of a stream last came on each family; 0: never.
+type familyHeard [socket.Families]segment.Time
+
+func (g *familyGate) of(id datagram.StreamID) *familyHeard {
+	if g.last == nil || g.lastID != id {
+		g.last, g.lastID = g.members[id], id
+	}
+	return g.last
 }
 
-// of returns what was heard of the stream of a datagram, or nil if that is none.
-func (g *familyGate) of(now segment.Time, b []byte) *familyHeard {
+// passes reports whether a datagram that came under IPv4 is to be opened: whether its
+// stream cannot be heard otherwise, as far as is known.
+func (g *familyGate) passes(now segment.Time, b []byte) bool {
 	id, ok := datagram.StreamOf(b)
 	if !ok {
-		return nil
+		return true // to be refused, and counted
 	}
-	if g.last != nil && g.lastID == id {
-		return g.last
+	if h := g.of(id); h != nil {
+		six := h[socket.IPv6]
+		return six == 0 || now-six >= familySilence
 	}
-	h := g.streams[id]
+	if first, known := g.claims[id]; known {
+		return now-first >= familyProof
+	}
+	if len(g.claims) >= familyMax && now-g.swept >= sweepEvery {
+		g.swept = now
+		maps.DeleteFunc(g.claims, func(_ datagram.StreamID, first segment.Time) bool { return now-first > familySilence })
+	}
+	if len(g.claims) >= familyMax {
+		return true // a flood: to open what is a second copy costs less than to miss a member
+	}
+	if g.claims == nil {
+		g.claims = make(map[datagram.StreamID]segment.Time)
+	}
+	g.claims[id] = now
+	return false
+}
+
+// opened notes that a datagram was a member's, and new.
+func (g *familyGate) opened(now segment.Time, f socket.Family, b []byte) {
+	id, _ := datagram.StreamOf(b)
+	h := g.of(id)
 	if h == nil {
-		if len(g.streams) >= familyMax {
-			g.forget(now)
-		}
-		if g.streams == nil {
-			g.streams = make(map[datagram.StreamID]*familyHeard)
-		}
-		h = &familyHeard{}
-		g.streams[id] = h
+		h = g.add(now, id)
 	}
-	g.last, g.lastID = h, id
+	h[f] = max(1, now)
+	if f == socket.IPv4 {
+		g.until = now + familyKept
+	}
+}
+
+// add remembers a stream. The engine bounds how many there are at a time.
+func (g *familyGate) add(now segment.Time, id datagram.StreamID) *familyHeard {
+	if len(g.members) >= familyMax {
+		maps.DeleteFunc(g.members, func(_ datagram.StreamID, h *familyHeard) bool {
+			return now-max(h[socket.IPv6], h[socket.IPv4]) > familySilence
+		})
+	}
+	if len(g.members) >= familyMax {
+		clear(g.members)
+	}
+	if g.members == nil {
+		g.members = make(map[datagram.StreamID]*familyHeard)
+	}
+	delete(g.claims, id)
+	h := &familyHeard{}
+	g.members[id], g.last, g.lastID = h, h, id
 	return h
 }
-
-// forget makes room: of streams that are silent, and if none is, of all.
-func (g *familyGate) forget(now segment.Time) {
-	for id, h := range g.streams {
-		if now-max(h.six, h.latest) > familySilence {
-			delete(g.streams, id)
-		}
-	}
-	if len(g.streams) >= familyMax {
-		clear(g.streams)
-	}
-	g.last = nil
-}
-
-// heard notes a datagram that came under IPv6.
-func (g *familyGate) heard(now segment.Time, b []byte) {
-	if h := g.of(now, b); h != nil {
-		h.six = max(1, now)
-	}
-}
-
-// passes reports whether a datagram that came under IPv4 is of a stream that
-// cannot be heard otherwise.
-func (g *familyGate) passes(now segment.Time, b []byte) bool {
-	h := g.of(now, b)
-	if h == nil || h.six > 0 && now-h.six < familySilence {
-		return false
-	}
-	if h.four == 0 || now-h.latest > familyKept {
-		h.four = max(1, now)
-	}
-	h.latest = now
-	return now-h.four >= familyProof
-}
-
-// wanted notes that a member needs IPv4.
-func (g *familyGate) wanted(now segment.Time) { g.until = now + familyKept }

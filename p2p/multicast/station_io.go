@@ -127,18 +127,13 @@ func (s *station) receive(a *arrivals) {
 	s.heardAt.Store(int64(now))
 	both := s.sockets[socket.IPv6].Load() != nil && s.sockets[socket.IPv4].Load() != nil
 	for _, d := range a.Datagrams {
-		switch {
-		case !both:
-			s.engine.Receive(now, wall, d.From, d.Bytes)
-		case a.family == socket.IPv6:
-			s.gate.heard(now, d.Bytes)
-			s.engine.Receive(now, wall, d.From, d.Bytes)
-		case s.gate.passes(now, d.Bytes):
-			before := s.engine.Opened()
-			s.engine.Receive(now, wall, d.From, d.Bytes)
-			if s.engine.Opened() != before { // it was a member's
-				s.gate.wanted(now)
-			}
+		if both && a.family == socket.IPv4 && !s.gate.passes(now, d.Bytes) {
+			continue
+		}
+		before := s.engine.Opened()
+		s.engine.Receive(now, wall, d.From, d.Bytes)
+		if both && s.engine.Opened() != before {
+			s.gate.opened(now, a.family, d.Bytes)
 		}
 	}
 	a.free <- a // never blocks: it holds all batches
