@@ -341,10 +341,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// invent returns the first beacon of a peer that a member made up.
+// invent returns the first beacon of a peer that a member made up, or of a run of one.
 func invent(t *testing.T, w *segmentWire, number int) []byte {
 	t.Helper()
-	cfg := testConfig(number, w.rng)
+	cfg := testConfig(number, w.rng) // with a stream of its own each time
 	b := datagram.Beacon{Wall: w.wall(w.nodes[0]), Interval: time.Minute, Key: [32]byte([]byte(cfg.Self[6:]))}
 	for lane := range b.Flows {
 		b.Flows[lane].Next = 1
@@ -396,6 +396,25 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 	if s := n.e.Stats(); s.Streams != StreamsMax || s.Members != StreamsMax || s.Refused[datagram.RefusedLimit] != 300 {
 		t.Errorf("%d streams, %d members, %d refused", s.Streams, s.Members, s.Refused[datagram.RefusedLimit])
+	}
+}
+
+// TestAMemberIsNotManyStreams has a member start again and again, by which it held all the
+// streams that are remembered, where a list says who may be a member.
+func TestAMemberIsNotManyStreams(t *testing.T) {
+	w := newWire(t, 57, 1)
+	n := w.nodes[0]
+	for range 200 {
+		n.receive(invent(t, w, 100), netip.AddrPortFrom(n.from.Addr(), 1))
+		w.run(20 * time.Millisecond)
+	}
+	if s := n.e.Stats(); s.Streams != runsMax || s.Refused[datagram.RefusedLimit] != 200-runsMax {
+		t.Errorf("%d streams, %d refused", s.Streams, s.Refused[datagram.RefusedLimit])
+	}
+	w.run(forgetAfter + 5*time.Minute*6)
+	n.receive(invent(t, w, 100), netip.AddrPortFrom(n.from.Addr(), 1))
+	if s := n.e.Stats(); s.Members != 1 {
+		t.Errorf("it may not come back: %+v", s)
 	}
 }
 

@@ -28,6 +28,10 @@ const (
 	// ask for its beginning: its first beacon may have been lost.
 	beginsMax = 32
 
+	// runsMax is how many streams of one peer are remembered: it started so often within
+	// forgetAfter.
+	runsMax = 16
+
 	verifyRate  = 100 // signatures of beacons that are checked a second
 	verifyBurst = 200
 	verifyOwn   = 20 // the same of beacons in this node's name, and their burst
@@ -218,7 +222,7 @@ func (e *Engine) verifying(p wire.PeerID) bool {
 	return e.beaconing.take(e.now, verifyRate, verifyBurst)
 }
 
-// mayBegin reports whether there is room for a new stream of a peer, and its first
+// mayBegin reports whether there is room for a new stream of the peer, and its first
 // beacon is newer than what is known of the peer: whoever plays an old one again and
 // again must not use up the budget for signatures.
 func (e *Engine) mayBegin(p wire.PeerID, b *datagram.Beacon) bool {
@@ -226,11 +230,21 @@ func (e *Engine) mayBegin(p wire.PeerID, b *datagram.Beacon) bool {
 		e.refuse(datagram.RefusedReplay)
 		return false
 	}
-	if len(e.streams) >= StreamsMax {
+	if len(e.streams) >= StreamsMax || e.runs(p) >= runsMax {
 		e.refuse(datagram.RefusedLimit)
 		return false
 	}
 	return true
+}
+
+// runs returns how many streams of a peer are remembered.
+func (e *Engine) runs(p wire.PeerID) (n int) {
+	for _, s := range e.streams {
+		if s.peer == p {
+			n++
+		}
+	}
+	return n
 }
 
 // admit returns the stream of a good beacon, which mayBegin let pass if it is new, or
