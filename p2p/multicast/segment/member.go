@@ -48,12 +48,14 @@ type presence struct {
 	from Time
 	bye  bool // was said
 
-	greets budget // for beacons brought forward by newcomers
-	size   int    // bytes of the last beacon
+	greets  budget // for beacons brought forward by newcomers
+	changes budget // the same by what this node says anew
+	size    int    // bytes of the last beacon
 }
 
 func (p *presence) init() {
-	p.next, p.last, p.size, p.greets = Never, -Never/2, 256, budget{tokens: greetsBurst}
+	p.next, p.last, p.size = Never, -Never/2, 256
+	p.greets, p.changes = budget{tokens: greetsBurst}, budget{tokens: changesBurst}
 }
 
 // start begins with the first beacons.
@@ -70,14 +72,23 @@ func (e *Engine) interval() time.Duration {
 	return min(max(intervalMin, byCount, byBytes), intervalMax)
 }
 
-// soon brings the next beacon forward, as far as the interval lets it.
+// soon brings the next beacon forward, as far as the interval lets it. What changes all
+// the time waits for the next that is due: the rate of all members would else grow with their number.
 func (p *presence) soon(e *Engine) {
-	if p.next == Never {
+	i := e.interval()
+	soonest := max(p.last.Add(i/4), e.now)
+	if p.next == Never || p.next <= soonest.Add(i/8) {
 		return
 	}
-	i := e.interval()
-	p.next = min(p.next, max(p.last.Add(i/4), e.now).Add(e.randomDuration(i/8)))
+	if p.changes.take(e.now, 1/(changesEach*i.Seconds()), changesBurst) {
+		p.next = soonest.Add(e.randomDuration(i / 8))
+	}
 }
+
+const (
+	changesEach  = 16 // intervals for each beacon brought forward
+	changesBurst = 3
+)
 
 // greet answers a newcomer's first beacon. Many answer over a whole interval, and
 // newcomers without end, whom a member can invent, are not all answered.

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
@@ -53,6 +54,71 @@ func TestIdleSegmentCostsLittle(t *testing.T) {
 			t.Errorf("%.1f datagrams/s and %.1f kbit/s, want 20 and 40 at most", perSecond, kbits)
 		}
 	}
+}
+
+// TestWhatChangesAllTheTimeCostsLittle has all say something new every other second, as nodes do
+// that hold more topics than they can name, or on whose topics something is published now and then.
+func TestWhatChangesAllTheTimeCostsLittle(t *testing.T) {
+	const first, lasts = 10, 10 // seconds; the first changes are told soon
+	nodes := 50
+	if raceEnabled {
+		nodes = 20
+	}
+	w := newWire(t, 19, 0)
+	for range nodes {
+		w.add(func(cfg *Config) { cfg.Text = make([]byte, AnnounceMaxBytes) })
+	}
+	var datagrams, bytes uint64
+	for second := range first + lasts {
+		if second == first {
+			datagrams, bytes = w.datagrams, w.bytes
+		}
+		for i, n := range w.nodes {
+			if i%2 == second%2 {
+				n.announce(second)
+			}
+		}
+		w.run(time.Second)
+	}
+	perSecond, kbits := float64(w.datagrams-datagrams)/lasts, float64(w.bytes-bytes)*8/1000/lasts
+	t.Logf("%.1f datagrams/s, %.1f kbit/s", perSecond, kbits)
+	if perSecond > 20 || kbits > 40 {
+		t.Errorf("%.1f datagrams/s and %.1f kbit/s, want 20 and 40 at most", perSecond, kbits)
+	}
+}
+
+// TestWhatChangesRarelyIsToldSoon has a node that spent what it may say ahead of its time wait.
+func TestWhatChangesRarelyIsToldSoon(t *testing.T) {
+	w := newWire(t, 20, 2)
+	w.run(3 * time.Second)
+	n := w.nodes[0]
+	quick := func() (told bool) {
+		for w.now > n.e.presence.last.Add(intervalMin/4) {
+			w.run(10 * time.Millisecond) // a beacon has just gone
+		}
+		before := n.e.stats.Beacons
+		n.announce(int(w.now))
+		w.run(intervalMin * 3 / 8)
+		return n.e.stats.Beacons > before
+	}
+	for i := range changesBurst + 2 {
+		if quick() != (i < changesBurst) {
+			t.Errorf("change %d", i)
+		}
+	}
+	w.run(changesEach * intervalMin)
+	if !quick() {
+		t.Error("what changes rarely is not told soon")
+	}
+}
+
+func (n *node) announce(number int) {
+	text := make([]byte, AnnounceMaxBytes)
+	binary.BigEndian.PutUint64(text, uint64(number))
+	if err := n.e.Announce(text); err != nil {
+		n.w.t.Fatal(err)
+	}
+	n.settle()
 }
 
 // TestNobodyAloneTalksALot counts what a node without company sends.
