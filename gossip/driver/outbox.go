@@ -146,6 +146,13 @@ func (o *outbox) putBatch(id wire.BatchID, offset uint32, parts bool) bool {
 	return true
 }
 
+// isFull reports whether the core waits for word of room.
+func (o *outbox) isFull() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.full
+}
+
 // push queues a parcel. o.mu is held.
 func (o *outbox) push(p parcel) {
 	o.queue = append(o.queue, p)
@@ -306,7 +313,12 @@ type sendFailed struct {
 	ids  []wire.BatchID
 }
 
-func (in sendFailed) apply(d *Driver) { d.core.SendFailed(in.to, gossip.Lane(in.lane), in.ids) }
+func (in sendFailed) apply(d *Driver) {
+	d.core.SendFailed(in.to, gossip.Lane(in.lane), in.ids)
+	if ls := d.links[in.to]; len(ls) > 0 && !ls[0].outboxes[in.lane].isFull() {
+		d.core.SendDrained(in.to) // it was not for want of room, of which something else would tell
+	}
+}
 
 // Lost tells that the body of a stored batch was found damaged: it is fetched
 // again from peers. It does not block, and may be called again for one batch.
