@@ -66,6 +66,18 @@ func TestWhoIsBlockedOrNotAllowedIsNotHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the blocked one is gone", func() bool { return len(a.Peers()) == 0 })
+	if err := a.Block(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is back", func() bool { return multicastPeers(a) == 1 })
+	if err := a.Allow(idA); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is gone from the list", func() bool { return len(a.Peers()) == 0 })
+	if err := a.Allow(idA, idB); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is on the list again", func() bool { return multicastPeers(a) == 1 })
 	if err := b.Block(stranger.ID()); err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func (n *network) allow(peers []wire.PeerID) error {
 	n.allowed.set(peers)
 	var err error
 	if n.segments != nil {
-		n.segments.drop()
+		n.segments.carrier.Readmit()
 		err = n.segments.allow(peers)
 	}
 	n.host.Readmit()
@@ -159,7 +159,7 @@ func (n *network) block(peers []wire.PeerID) error {
 	}
 	n.blocked.Store(&wanted)
 	if n.segments != nil {
-		n.segments.drop()
+		n.segments.carrier.Readmit()
 	}
 	return errors.Join(n.host.Block(block...), n.host.Unblock(unblock...))
 }

@@ -28,7 +28,6 @@ type segments struct {
 	key      MulticastKey
 	exchange *groupkey.Exchange // nil: the key is not agreed on
 	tell     bool               // addresses are told and taken
-	hears    func(wire.PeerID) bool
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -37,7 +36,7 @@ type segments struct {
 // openSegments makes the node's multicast. What it returns is closed after the
 // carrier, before the host.
 func openSegments(o *options, host *p2p.Host, hears func(wire.PeerID) bool) (*segments, error) {
-	s := &segments{host: host, key: keyOf(o), tell: !o.noMDNS, hears: hears}
+	s := &segments{host: host, key: keyOf(o), tell: !o.noMDNS}
 	var err error
 	s.carrier, err = multicast.New(multicast.Config{
 		Key: host.PrivateKey(), Network: o.network, NetworkKey: o.networkKey, Open: o.multicast.open,
@@ -135,16 +134,6 @@ func (s *segments) forDriver() carrier.Carrier {
 		return s.carrier
 	}
 	return discovering{s.carrier, s.host}
-}
-
-// drop lets go of members that are not to be heard any more. Beacons of theirs
-// are refused by hears; this ends what they were heard by.
-func (s *segments) drop() {
-	for _, m := range s.carrier.Members() {
-		if !s.hears(m.Peer) {
-			s.carrier.Disconnect(m.Peer, "blocked, or not on the allow-list")
-		}
-	}
 }
 
 // allow takes a new allow-list for the key.

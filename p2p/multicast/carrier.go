@@ -203,8 +203,15 @@ func (c *Carrier) changeRefused(f func(map[wire.PeerID]time.Time)) {
 	}
 }
 
+// Readmit hears that [Config.Admit] may answer otherwise than before: members that are
+// not admitted any more go down, and those that are now are heard.
+func (c *Carrier) Readmit() { c.say(func(*said) {}) }
+
 // refuses reports whether a peer is not to be heard.
 func (c *Carrier) refuses(p wire.PeerID) bool {
+	if !c.admits(p) {
+		return true
+	}
 	m := c.refused.Load()
 	if m == nil || len(*m) == 0 {
 		return false

@@ -39,7 +39,8 @@ type Config struct {
 	// segment.RatesOf, for multicast in the air takes far more of it than on a wire.
 	Rates segment.Rates
 	// Admit says whether a peer may be a member; nil admits everybody who holds
-	// the group's key. It is called from several goroutines and must not block.
+	// the group's key. It is called from several goroutines and must not block; see
+	// [Carrier.Readmit].
 	Admit func(wire.PeerID) bool
 	// Addrs are where this node listens for streams, which its beacons tell; see
 	// also Carrier.SetAddrs.
