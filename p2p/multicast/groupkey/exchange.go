@@ -400,15 +400,17 @@ func (x *Exchange) agreed(id peer.ID, r record) bool {
 	}
 	x.stats.Exchanged++
 	p.root, p.refuses, p.failures, p.next = &r, false, 0, time.Time{}
-	before := x.ring.offer
+	before := x.ring
 	if x.ring.known(r, time.Now()) {
 		x.log.Info("group key agreed", "peer", id, "generation", r.generation)
 		signal(x.changed)
 	}
-	if err := x.save(); err != nil {
-		x.log.Error("the group key is not kept for the next start", "err", err)
+	if before != x.ring {
+		if err := x.save(); err != nil {
+			x.log.Error("the group key is not kept for the next start", "err", err)
+		}
 	}
-	if before != x.ring.offer || r != x.ring.offer {
+	if before.offer != x.ring.offer || r != x.ring.offer {
 		signal(x.wake) // others have to hear of it
 	}
 	return true

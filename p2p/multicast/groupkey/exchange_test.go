@@ -51,6 +51,39 @@ func TestBothHaveToListEachOther(t *testing.T) {
 	}
 }
 
+// A listed peer that asked again and again had each answer wait for the disk.
+func TestTheFileIsWrittenWhenTheRootChanges(t *testing.T) {
+	hosts := newHosts(t, 2)
+	file := filepath.Join(t.TempDir(), "key")
+	a, b := start(t, hosts[0], "n", file, hosts...), start(t, hosts[1], "n", "", hosts...)
+	connect(t, hosts[0], hosts[1])
+	await(t, "one root", func() bool { return sameRoot(a, b) })
+	stat := func() os.FileInfo {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	written := stat()
+	before := a.Status().Stats.Exchanged
+	if _, err := b.exchange(hosts[0].ID()); err != nil {
+		t.Fatal(err)
+	}
+	if after := a.Status().Stats.Exchanged; after == before {
+		t.Fatal("nothing was exchanged")
+	}
+	if !os.SameFile(written, stat()) {
+		t.Error("the file was written anew")
+	}
+	if err := a.Allow(ids()); err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(written, stat()) {
+		t.Error("the file was not written")
+	}
+}
+
 func TestNetworksDoNotShareAKey(t *testing.T) {
 	hosts := newHosts(t, 2)
 	a, b := start(t, hosts[0], "one", "", hosts...), start(t, hosts[1], "two", "", hosts...)
