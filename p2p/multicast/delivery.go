@@ -16,6 +16,9 @@ const undeliveredMaxBytes = 8 << 20
 // frames of one byte.
 const pendingBytes = 128
 
+// takesOf is how much a frame that waits takes of what there is for them.
+func takesOf(f *segment.Frame) int { return pendingBytes + len(f.Bytes) + f.Spare }
+
 // delivery calls the handler about one link: events in order, the frames of a
 // lane in order, and no frame before the events that came before it. A handler that
 // blocks on one lane stops neither the other one nor the station.
@@ -97,7 +100,7 @@ func (d *delivery) event(e linkEvent) {
 func (d *delivery) frame(f segment.Frame) {
 	d.mu.Lock()
 	q := &d.lanes[f.Lane]
-	takes := pendingBytes + len(f.Bytes)
+	takes := takesOf(&f)
 	fits := q.bytes+takes <= undeliveredMaxBytes
 	if fits {
 		q.frames = append(q.frames, pendingFrame{f, d.added})
@@ -200,7 +203,7 @@ func (d *delivery) next(lane carrier.Lane) bool {
 	if !early {
 		q.frames[0] = pendingFrame{}
 		q.frames = q.frames[1:]
-		q.bytes -= pendingBytes + len(f.Bytes)
+		q.bytes -= takesOf(&f.Frame)
 	}
 	d.mu.Unlock()
 	if !early {

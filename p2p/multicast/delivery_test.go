@@ -110,6 +110,14 @@ func TestSmallFramesThatWaitAreBounded(t *testing.T) {
 		if waiting := len(d.lanes[carrier.News].frames); waiting > undeliveredMaxBytes/pendingBytes || d.lost() == 0 {
 			t.Errorf("%d frames wait, %d were dropped", waiting, d.lost())
 		}
+		const block = 1 << 20 // what each keeps in memory
+		for range undeliveredMaxBytes / block {
+			d.frame(segment.Frame{From: "a", Lane: carrier.Repair, Bytes: []byte{1}, Spare: block})
+		}
+		synctest.Wait() // the first one is with the handler
+		if waiting := len(d.lanes[carrier.Repair].frames); waiting >= undeliveredMaxBytes/block {
+			t.Errorf("%d frames wait that keep a block each", waiting)
+		}
 		d.event(linkEvent{kind: linkDown})
 		close(h.next)
 		close(h.frames)

@@ -436,6 +436,37 @@ func TestShortBlocksAreRefused(t *testing.T) {
 	}
 }
 
+// TestSmallFramesOfLargeBlocksCountAsTheseDo has a member send blocks of which one byte is a
+// frame: whoever keeps that keeps the block.
+func TestSmallFramesOfLargeBlocksCountAsTheseDo(t *testing.T) {
+	w := newWire(t, 58, 2)
+	talk(t, w, 1)
+	bad, n := w.nodes[0], w.nodes[1]
+	n.frames = nil
+	text := make([]byte, blockBytes)
+	words := []uint32{1 | chunkStarts | chunkEnds, 2 | chunkStarts | chunkEnds, blockBytes - 19}
+	for at, i := checksumBytes, 0; i < len(words); i++ {
+		binary.BigEndian.PutUint32(text[at:], words[i])
+		at += chunkBytes + int(words[i]&chunkLength)
+	}
+	binary.BigEndian.PutUint32(text, crc32.Checksum(text[checksumBytes:], castagnoli))
+	h := datagram.Shard{
+		Block: bad.e.sender.lanes[carrier.News].all.next, Data: datagram.DataMax, UpTo: datagram.DataMax,
+	}
+	for i := range datagram.DataMax {
+		h.Index = uint8(i)
+		shard := text[i*datagram.ShardMaxBytes : (i+1)*datagram.ShardMaxBytes]
+		n.receive(bad.e.sealer.Seal(nil, datagram.TypeShard, append(h.AppendHeader(nil), shard...)), bad.from)
+	}
+	n.settle()
+	if len(n.frames) != 2 {
+		t.Fatalf("%d frames", len(n.frames))
+	}
+	if first, last := n.frames[0].Spare, n.frames[1].Spare; first != 0 || last != blockBytes-3 {
+		t.Errorf("%d and %d bytes are kept beside them", first, last)
+	}
+}
+
 // TestFramesThatNeverEndStopNobody has members begin frames and not go on, until
 // all the memory there is for reassembly is theirs.
 func TestFramesThatNeverEndStopNobody(t *testing.T) {

@@ -30,6 +30,9 @@ type Frame struct {
 	Lane      carrier.Lane
 	Addressed bool // to this node alone
 	Bytes     []byte
+	// Spare is how many bytes beside Bytes the frame keeps in memory, once those that came
+	// before it in the same block are gone.
+	Spare int
 }
 
 // ChangeKind says what became of a member.

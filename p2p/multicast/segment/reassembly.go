@@ -240,10 +240,23 @@ func (e *Engine) drain(s *stream, f *inflow) {
 			continue
 		}
 		e.account(s, -len(b.text))
+		before := len(e.frames)
 		if !readChunks(b.text, func(starts, ends bool, chunk []byte) { e.chunk(s, f, starts, ends, chunk) }) {
 			e.stats.BlocksPoisoned++
 			e.breakFrame(s, f)
 		}
+		noteSpare(e.frames[before:], len(b.text))
+	}
+}
+
+// noteSpare counts what nobody hands on of a block against the last of its frames: a member
+// could else have frames of one byte each keep a block.
+func noteSpare(frames []Frame, bytes int) {
+	for i := range frames {
+		bytes -= len(frames[i].Bytes)
+	}
+	if n := len(frames); n > 0 {
+		frames[n-1].Spare = max(0, bytes)
 	}
 }
 
