@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/libp2p/go-libp2p/core/event"
@@ -162,18 +163,33 @@ type discovering struct {
 
 // Start implements [carrier.Carrier].
 func (d discovering) Start(h carrier.Handler) error {
-	return d.Carrier.Start(&listener{Handler: h, host: d.host})
+	return d.Carrier.Start(&listener{Handler: h, found: d.host.Heard, addrs: map[memberKey][]string{}})
 }
 
 // listener passes on what the carrier tells.
 type listener struct {
 	carrier.Handler
-	host *p2p.Host
+	found func(wire.PeerID, []string) // a peer, or other addresses of one
+
+	mu    sync.Mutex // guards the field below
+	addrs map[memberKey][]string
 }
 
-// MemberUp implements [carrier.MemberHandler].
+// memberKey names a member of a segment.
+type memberKey struct{ segment, peer wire.PeerID }
+
+// MemberUp implements [carrier.MemberHandler]. A member is dialled at once when it comes or
+// tells other addresses. What else it tells is no reason to: where no stream can be had, dials
+// would never become rarer.
 func (l *listener) MemberUp(m carrier.Member) {
-	l.host.Heard(m.Peer, m.Addrs)
+	k := memberKey{m.Segment, m.Peer}
+	l.mu.Lock()
+	before, known := l.addrs[k]
+	l.addrs[k] = m.Addrs
+	l.mu.Unlock()
+	if !known || !slices.Equal(before, m.Addrs) {
+		l.found(m.Peer, m.Addrs)
+	}
 	if h, ok := l.Handler.(carrier.MemberHandler); ok {
 		h.MemberUp(m)
 	}
@@ -181,6 +197,9 @@ func (l *listener) MemberUp(m carrier.Member) {
 
 // MemberDown implements [carrier.MemberHandler].
 func (l *listener) MemberDown(m carrier.Member) {
+	l.mu.Lock()
+	delete(l.addrs, memberKey{m.Segment, m.Peer})
+	l.mu.Unlock()
 	if h, ok := l.Handler.(carrier.MemberHandler); ok {
 		h.MemberDown(m)
 	}
