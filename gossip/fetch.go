@@ -477,7 +477,7 @@ func (c *Core) repairPending(a *author) bool {
 	}
 	for i := range a.links {
 		l := &a.links[i]
-		if l.struck <= c.now && a.claimedBy(l, e.prev.Mark) {
+		if l.struck <= c.now && a.claimedBy(l, e.prev.Mark) && c.mayTell(l.peer) {
 			return true
 		}
 	}

@@ -40,6 +40,28 @@ func TestAMemberBeyondTheBoundMayAsk(t *testing.T) {
 	}
 }
 
+// A member that claims what is missing keeps a gap open while it can be asked. On a segment that
+// is not in use it cannot, and the gap was never reported: nothing of the author's came any more.
+func TestAClaimOfAMemberThatIsNotAskedKeepsNoGapOpen(t *testing.T) {
+	n, nodes := lan(t, 27, 3, nil)
+	a, b, m := nodes[0], nodes[1], nodes[2]
+	n.connect(a, m)
+	a.withGap("x")
+	n.run(time.Second)
+	m.mute = true
+	n.connect(a, b)
+	n.run(time.Second)
+	b.core.ReceiveFrom(n.segment.name, m.id, &wire.Have{Topic: "x", Heads: []wire.Head{
+		{Author: a.signer.Author(), Head: wire.Mark{Epoch: a.epoch, Seq: 100}},
+	}})
+	b.step()
+	n.run(2 * time.Minute)
+	if s := b.segmentState(); s.Active || s.Members != 2 {
+		t.Fatalf("the segment is %+v", s)
+	}
+	n.expect("x", 6, b)
+}
+
 // anybody says what comes to its mind, of topics, authors and batches that there are.
 type anybody struct {
 	n       *network
