@@ -401,7 +401,7 @@ func (c *Core) Stats() Stats {
 
 func (c *Core) send(p *peer, lane Lane, m wire.Message) { c.put(p, Send{Lane: lane, Msg: m}) }
 
-func (c *Core) sendBatch(p *peer, lane Lane, id wire.BatchID) { c.put(p, Send{Lane: lane, Batch: id}) }
+func (c *Core) sendBatch(p *peer, id wire.BatchID) { c.put(p, Send{Lane: News, Batch: id}) }
 
 // put sends to the peer, unless it must not be told anything.
 func (c *Core) put(p *peer, s Send) {

@@ -111,7 +111,7 @@ func (m *monger) pushAll(tp *topicPeer) (n int) {
 			break
 		}
 		if m.hot(r, present) {
-			m.c.sendBatch(tp.peer, News, r.e.id)
+			m.c.sendBatch(tp.peer, r.e.id)
 			m.offered(r, tp.peer, true)
 			n++
 		}
@@ -356,7 +356,7 @@ func (m *monger) feedback(tp *topicPeer, msg *wire.Feedback) {
 		}
 		// It may have been named by a cycle that is over, and be a rumor no more.
 		if f.Need && !s.pushed && tp.wants && m.c.spare(tp.peer, int(e.size)+serveOverhead) {
-			m.c.sendBatch(tp.peer, News, e.id)
+			m.c.sendBatch(tp.peer, e.id)
 		}
 	}
 }

@@ -81,6 +81,7 @@ func (a *anybody) author() wire.Author { return a.node().signer.Author() }
 func (a *anybody) time() wire.Time {
 	return a.node().hlc.Add(time.Duration(a.number(40)-30) * time.Second)
 }
+
 func (a *anybody) short() (list []wire.ShortID) {
 	return []wire.ShortID{a.batch().ID.Short(), {1, byte(a.number(9))}}
 }
@@ -111,7 +112,8 @@ func (a *anybody) message() wire.Message {
 		return &wire.Link{Topic: a.topic(), Up: a.yes()}
 	case 4, 5:
 		return &wire.Have{Topic: a.topic(), Heads: []wire.Head{
-			{Author: a.author(), Base: a.mark(), Head: a.mark(), Number: uint32(a.number(3))}, {Author: a.author(), Head: a.mark()},
+			{Author: a.author(), Base: a.mark(), Head: a.mark(), Number: uint32(a.number(3))},
+			{Author: a.author(), Head: a.mark()},
 		}}
 	case 6:
 		return &wire.Advance{Heads: []wire.AdvancedHead{{Number: uint32(a.number(4)), Seq: uint64(a.number(60))}}}
@@ -131,7 +133,9 @@ func (a *anybody) message() wire.Message {
 	case 13:
 		return &wire.Heartbeat{Wall: a.time(), Floor: a.time(), Cut: a.time(), Digest: uint64(a.number(3))}
 	case 14:
-		return &wire.TopicDigests{Floor: a.time(), Cut: a.time(), Nodes: []wire.TopicDigest{{Depth: uint32(a.number(17)), Topics: 1}}}
+		return &wire.TopicDigests{Floor: a.time(), Cut: a.time(), Nodes: []wire.TopicDigest{
+			{Depth: uint32(a.number(17)), Topics: 1},
+		}}
 	case 15:
 		low := a.time()
 		return &wire.Open{
@@ -170,7 +174,8 @@ func (a *anybody) say(x *node, segment wire.PeerID) {
 // segments and outboxes meanwhile: a node goes on.
 func TestMembersMaySayAnything(t *testing.T) {
 	for seed := range uint64(*seedsFlag / 4) {
-		n, nodes := lan(t, 2000+seed, 4, func(c *Config) { c.Multicast = []Multicast{MulticastFallback, MulticastAlways}[seed%2] })
+		mode := []Multicast{MulticastFallback, MulticastAlways}[seed%2]
+		n, nodes := lan(t, 2000+seed, 4, func(c *Config) { c.Multicast = mode })
 		x := nodes[0]
 		a := &anybody{n: n, nodes: nodes, topics: []string{"x", "y", "z.1", "z.2"}}
 		n.connect(nodes[1], nodes[2])

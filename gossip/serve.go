@@ -143,7 +143,7 @@ func (c *Core) resume(a *author, p *peer, upto wire.Mark, more bool) {
 	l.suspended = false
 	for _, e := range rest {
 		if e.state == held {
-			c.sendBatch(p, News, e.id)
+			c.sendBatch(p, e.id)
 		}
 	}
 }

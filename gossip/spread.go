@@ -55,7 +55,7 @@ func (s tree) spread(e *entry) {
 		}
 		switch {
 		case e.proof:
-			c.sendBatch(tp.peer, News, e.id) // of an equivocation: no head tells of it
+			c.sendBatch(tp.peer, e.id) // of an equivocation: no head tells of it
 		case e.verdict != 0:
 			// Anti-entropy tells of it.
 		case l.head.Compare(e.end()) >= 0 && (e.author.key != c.self || l.head.Epoch == e.start.Epoch):
@@ -82,7 +82,7 @@ func (s tree) spread(e *entry) {
 // itself is told by it: that its sender holds the batch, to one who knows that it holds
 // what comes before.
 func (s tree) push(e *entry, p *peer, l *link) {
-	s.c.sendBatch(p, News, e.id)
+	s.c.sendBatch(p, e.id)
 	end := e.end()
 	if e.author.held.Compare(end) >= 0 && l.told.Compare(e.prev.Mark) >= 0 && l.told.Compare(end) < 0 {
 		l.told = end
