@@ -25,8 +25,7 @@ func openBusnode(t *testing.T, hosts []host.Host, r *recorder) system {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &busnode{stop: stop}
 	for i, h := range hosts {
-		b, err := bus.Open(ctx, bus.WithHost(h), bus.WithLogger(slog.New(slog.DiscardHandler)),
-			bus.WithoutMDNS(), bus.WithMulticast(bus.MulticastOff)) // sockets know no virtual time
+		b, err := bus.Open(ctx, bus.WithHost(h), bus.WithLogger(slog.New(slog.DiscardHandler)), bus.WithoutMDNS())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,8 @@
 // IPv6 is preferred: with it no subnet and no reverse path filter matters. IPv4 is
 // used as well while nobody is heard, and while somebody is heard on IPv4 alone.
 //
-// A carrier without a group key is inert: it opens no socket. The key comes
+// A carrier without a group key is inert: it opens no socket and does not look at
+// the interfaces. The key comes
 // from the network's key and name, is given ([Carrier.SetRoots]), or, for an open
 // network that asks for it, comes from the name alone, which hides nothing.
 package multicast

@@ -66,6 +66,28 @@ type fakeMachine struct {
 	cards []socket.Interface
 	wires map[int]*ether // by interface index
 	fails [socket.Families]bool
+	asked asked
+}
+
+// asked is what was asked of a machine.
+type asked struct {
+	scans, watches, opened int
+	watching               int // watches that have not ended
+}
+
+// takeAsked returns what was asked of the machine since the last call.
+func (m *fakeMachine) takeAsked() asked {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.asked
+	m.asked = asked{watching: a.watching}
+	return a
+}
+
+func (m *fakeMachine) note(change func(*asked)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change(&m.asked)
 }
 
 func newFakeMachine(address byte) *fakeMachine {
@@ -116,13 +138,16 @@ func (m *fakeMachine) fail(f socket.Family, fails bool) {
 func (m *fakeMachine) interfaces() ([]socket.Interface, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.asked.scans++
 	return slices.Clone(m.cards), nil
 }
 
 func (m *fakeMachine) watch(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{})
+	m.note(func(a *asked) { a.watches, a.watching = a.watches+1, a.watching+1 })
 	go func() {
 		defer close(out)
+		defer m.note(func(a *asked) { a.watching-- })
 		for {
 			select {
 			case <-m.changes:
@@ -144,6 +169,7 @@ func (m *fakeMachine) settings(socket.Interface) []Finding               { retur
 
 func (m *fakeMachine) open(i socket.Interface, f socket.Family, _ socket.Group) (endpoint, error) {
 	m.mu.Lock()
+	m.asked.opened++
 	w, fails := m.wires[i.Index], m.fails[f]
 	m.mu.Unlock()
 	if fails {

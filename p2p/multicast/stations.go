@@ -2,6 +2,7 @@ package multicast
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -19,10 +20,27 @@ const (
 	rejoinEvery = 120 * time.Second
 )
 
-// keepStations keeps a station on each interface that suits, until the carrier closes.
+// keepStations keeps a station on each interface that suits, until the carrier
+// closes. While there is no key it waits for one, and asks nothing of the system.
 func (c *Carrier) keepStations() {
-	changes := c.machine.watch(c.ctx)
-	for {
+	for c.ctx.Err() == nil {
+		if len(c.saying().roots) > 0 {
+			c.followInterfaces()
+			continue
+		}
+		select {
+		case <-c.changed:
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// followInterfaces keeps stations while there is a key.
+func (c *Carrier) followInterfaces() {
+	ctx, cancel := context.WithCancel(c.ctx)
+	changes := c.machine.watch(ctx)
+	reason := errNoKey
+	for len(c.saying().roots) > 0 {
 		c.rescan()
 		select {
 		case <-changes: // closed only once ctx is done
@@ -30,13 +48,18 @@ func (c *Carrier) keepStations() {
 		case <-c.ctx.Done():
 		}
 		if c.ctx.Err() != nil {
+			reason = carrier.ErrClosed
 			break
 		}
 	}
 	for _, s := range c.list() {
-		c.remove(s, carrier.ErrClosed)
+		c.remove(s, reason)
 	}
-	for range changes { // the watch ends before Close returns
+	c.mu.Lock()
+	c.unused, c.scanErr = nil, nil
+	c.mu.Unlock()
+	cancel()
+	for range changes { // the watch ends before this returns
 	}
 }
 
@@ -52,7 +75,6 @@ func (c *Carrier) rescan() {
 	c.mu.Lock()
 	failed := err != nil && c.scanErr == nil
 	c.scanErr = err
-	roots := c.said.roots
 	c.mu.Unlock()
 	if err != nil {
 		if failed {
@@ -60,14 +82,9 @@ func (c *Carrier) rescan() {
 		}
 		return
 	}
-	var chosen []socket.Interface
-	if len(roots) > 0 {
-		chosen = socket.Select(all, c.cfg.Interfaces)
-	}
+	chosen := socket.Select(all, c.cfg.Interfaces)
 	for _, s := range c.list() {
 		switch stays := slices.ContainsFunc(chosen, s.isOn); {
-		case len(roots) == 0:
-			c.remove(s, errNoKey)
 		case s.renew.Load():
 			c.remove(s, errSibling)
 		case !stays:

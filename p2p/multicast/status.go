@@ -14,7 +14,7 @@ type Status struct {
 	Open     bool // anybody who knows the network's name can read what is sent
 	Group    socket.Group
 	Segments []SegmentStatus
-	// Unused are the interfaces without a segment. Skipped says why, unless others
+	// Unused are the interfaces without a segment, while there is a key. Skipped says why, unless others
 	// were asked for by name.
 	Unused []socket.Interface
 }
