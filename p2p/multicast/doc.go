@@ -16,7 +16,7 @@
 // used as well while nobody is heard, and while somebody is heard on IPv4 alone.
 //
 // A carrier without a group key is inert: it opens no socket and does not look at
-// the interfaces. The key comes
-// from the network's key and name, is given ([Carrier.SetRoots]), or, for an open
-// network that asks for it, comes from the name alone, which hides nothing.
+// the interfaces. The key comes from the network's key and name, is given
+// ([Carrier.SetRoots]), or, for an open network that asks for it, comes from the
+// name alone, which hides nothing.
 package multicast

@@ -45,6 +45,8 @@ type Opener struct {
 	version uint64
 	keys    []*epochKey // epochs of each root
 	streams map[StreamID]*Stream
+	// strangers reports whether a key may be made for another stranger's beacon; nil: always.
+	strangers func() bool
 }
 
 // NewOpener returns an opener that refuses the stream own, which is our own.
@@ -53,6 +55,11 @@ func NewOpener(own StreamID, roots []Root, e Epoch) *Opener {
 	o.SetKeys(roots, e)
 	return o
 }
+
+// LimitStrangers has the opener ask take before it makes a key for the beacon of a
+// stream that is not admitted, which costs twice what a forged datagram of an admitted
+// one does. What take does not let through is RefusedLimit.
+func (o *Opener) LimitStrangers(take func() bool) { o.strangers = take }
 
 // SetKeys changes which roots' keys are accepted, of the epoch before, at and after e.
 func (o *Opener) SetKeys(roots []Root, e Epoch) {
@@ -114,6 +121,9 @@ func (o *Opener) openStranger(dst, b []byte, h *Header, slot int) (Message, erro
 	}
 	if len(b) > beaconMaxBytes {
 		return Message{}, RefusedLength // before a key is made for it
+	}
+	if o.strangers != nil && !o.strangers() {
+		return Message{}, RefusedLimit
 	}
 	aead := o.keys[slot].aead(h.Stream, runOf(h.Seq))
 	inner, err := aead.Open(dst[:0], nonce(b[:HeaderBytes]), b[HeaderBytes:], b[:HeaderBytes])

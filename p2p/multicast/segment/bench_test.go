@@ -118,20 +118,53 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-// BenchmarkForged is what a datagram costs that a stranger sends in a member's name.
+// BenchmarkForged is what a datagram costs that a stranger sends: one that is none, one in
+// a member's name, and a beacon of a run that he claims to begin, each alone; and such
+// beacons at the rate at which they come one after another, of which most are refused
+// before they are looked at.
 func BenchmarkForged(b *testing.B) {
-	e, to, w := benchPair(b)
+	const flood = 100_000 // a second
+	for _, c := range []struct {
+		name  string
+		pause time.Duration // of virtual time between two
+		forge func(w *segmentWire) []byte
+	}{
+		{"garbage", 0, func(w *segmentWire) []byte { return randomBytes(w.rng, datagram.MaxBytes) }},
+		{"shard", 0, forgedShard},
+		{"beacon", time.Second, forgedBeacon},
+		{"beacons", time.Second / flood, forgedBeacon},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			_, to, w := benchPair(b)
+			d := c.forge(w)
+			from, now, wall := w.nodes[0].from, w.now, w.wall(w.nodes[0])
+			opened := to.stats.Opened
+			b.ReportAllocs()
+			for b.Loop() {
+				now = now.Add(c.pause)
+				to.Receive(now, wall, from, d)
+			}
+			if to.stats.Opened != opened {
+				b.Fatal("it was taken")
+			}
+		})
+	}
+}
+
+// forgedShard returns a member's shard with a byte changed.
+func forgedShard(w *segmentWire) []byte {
+	e := w.nodes[0].e
 	if err := e.Send(w.now, "", carrier.News, make([]byte, roomBytes)); err != nil {
-		b.Fatal(err)
+		w.t.Fatal(err)
 	}
 	d := bytes.Clone(e.Take().Datagrams[0])
 	d[500]++
-	from, wall := w.nodes[0].from, w.wall(w.nodes[0])
-	b.ReportAllocs()
-	for b.Loop() {
-		to.Receive(w.now, wall, from, d)
-	}
-	if to.stats.Refused[datagram.RefusedSeal] == 0 {
-		b.Fatal("it was not refused for its seal")
-	}
+	return d
+}
+
+// forgedBeacon returns the longest text that may introduce a stream, and does not.
+func forgedBeacon(w *segmentWire) []byte {
+	d := forgedShard(w)[:590]
+	d[3], d[8] = byte(datagram.TypeBeacon), d[8]+1
+	return d
 }

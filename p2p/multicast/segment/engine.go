@@ -45,6 +45,7 @@ type Engine struct {
 	asking    bool     // a stream may have a request that is due
 	passive   bool
 	left      bool
+	opening   budget // for keys of streams that are not admitted
 	beaconing budget // for signatures of others' beacons
 	owning    budget // and of those that claim to be this node's
 
@@ -91,6 +92,7 @@ func New(cfg Config) (*Engine, error) {
 	e.sender.init()
 	e.pacer = newPacer(cfg.Rates)
 	e.presence.init()
+	e.opening = budget{tokens: openBurst}
 	e.beaconing, e.owning = budget{tokens: verifyBurst}, budget{tokens: verifyOwn}
 	return e, nil
 }
@@ -113,6 +115,7 @@ func (e *Engine) at(now Time, wall time.Time) {
 	if e.sealer == nil {
 		e.sealer = datagram.NewSealer(e.cfg.Stream, e.cfg.Roots[0], epoch)
 		e.opener = datagram.NewOpener(e.cfg.Stream, e.cfg.Roots, epoch)
+		e.opener.LimitStrangers(func() bool { return e.opening.take(e.now, openRate, openBurst) })
 		e.presence.start(e)
 		return
 	}

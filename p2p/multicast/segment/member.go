@@ -32,6 +32,12 @@ const (
 	// forgetAfter.
 	runsMax = 16
 
+	// openRate and openBurst are for how many beacons a second of streams that are not
+	// admitted a key is made, which takes 2 µs each. A newcomer's beacon competes with
+	// forged ones only where there are more.
+	openRate  = 4000
+	openBurst = 400
+
 	verifyRate  = 100 // signatures of beacons that are checked a second
 	verifyBurst = 200
 	verifyOwn   = 20 // the same of beacons in this node's name, and their burst
