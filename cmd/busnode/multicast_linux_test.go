@@ -145,26 +145,6 @@ func TestEventsFlowOnWhenUnicastDies(t *testing.T) {
 	}
 }
 
-func TestHostsWithoutAddressesRoutesAndUnicast(t *testing.T) {
-	lab := netnstest.New(t)
-	lab.Switch("lan")
-	var hosts []*netnstest.Host
-	for i := range 3 {
-		h := lab.Host(fmt.Sprintf("h%d", i+1))
-		h.Plug("lan") // an IPv6 link-local address is all it has
-		h.Filter(noUnicast, noUnicast)
-		hosts = append(hosts, h)
-	}
-	nodes := hostNodes(t, hosts)
-	awaitPaths(t, nodes, "multicast")
-	for i := range 3 {
-		t.Logf("event %d: %v", i+1, spread(t, nodes[i], append(nodes[:i:i], nodes[i+1:]...), 1))
-	}
-	for _, n := range nodes {
-		n.read("t", 3)
-	}
-}
-
 func TestDoctorFindsAPacketFilter(t *testing.T) {
 	h := netnstest.New(t).LAN(1)[0]
 	exe, err := exec.LookPath("busnode")

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/busnode/busnode/p2p/multicast/netnstest"
+)
+
+// TestEventsFlowBetweenHostsOfAllKinds has three hosts of each kind on one wire that lets
+// no unicast pass, from the start on.
+func TestEventsFlowBetweenHostsOfAllKinds(t *testing.T) {
+	noRoutes := func(h *netnstest.Host) {
+		h.IP("route", "flush", "table", "main")
+		h.IP("-6", "route", "flush", "table", "main")
+	}
+	reversePath := func(value string) func(*netnstest.Host) {
+		return func(h *netnstest.Host) { // the greater of both counts
+			h.Sysctl("net/ipv4/conf/all/rp_filter", value)
+			h.Sysctl("net/ipv4/conf/eth0/rp_filter", value)
+		}
+	}
+	oneSubnet, subnets := "10.77.0.%d/24", "10.7%d.0.1/24"
+	for _, c := range []struct {
+		name  string
+		cards int
+		addrs string // of the number of the host; empty: none but IPv6's of the link
+		set   func(*netnstest.Host)
+	}{
+		{"no IPv4 and no routes", 1, "", noRoutes},
+		{"no IPv6 and no routes", 1, oneSubnet, func(h *netnstest.Host) {
+			h.Sysctl("net/ipv6/conf/all/disable_ipv6", "1")
+			noRoutes(h)
+		}},
+		{"subnets of their own", 1, subnets, nil},
+		{"subnets of their own, rp_filter 1", 1, subnets, reversePath("1")},
+		{"one subnet, rp_filter 1", 1, oneSubnet, reversePath("1")},
+		{"one subnet, rp_filter 2", 1, oneSubnet, reversePath("2")},
+		{"two cards each", 2, oneSubnet, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lab := netnstest.New(t)
+			lab.Switch("lan")
+			var hosts []*netnstest.Host
+			for i := range 3 {
+				h := lab.Host(fmt.Sprintf("h%d", i+1))
+				for card := range c.cards {
+					var addrs []string
+					if c.addrs != "" {
+						addrs = append(addrs, fmt.Sprintf(c.addrs, i+1+3*card))
+					}
+					h.Plug("lan", addrs...)
+				}
+				if c.set != nil {
+					c.set(h)
+				}
+				h.Filter(noUnicast, noUnicast)
+				hosts = append(hosts, h)
+			}
+			nodes := hostNodes(t, hosts, "--no-mdns")
+			awaitPaths(t, nodes, "multicast")
+			for i := range nodes {
+				t.Logf("event %d: %v", i+1, spread(t, nodes[i], append(nodes[:i:i], nodes[i+1:]...), 1))
+			}
+			for _, n := range nodes {
+				n.read("t", len(nodes))
+			}
+		})
+	}
+}
+
+// segmentOf returns whether a node's segment is in use, and since when.
+func (n *hosted) segmentOf() (active bool, since time.Time) {
+	n.t.Helper()
+	c := n.client()
+	defer c.Close()
+	s, err := c.Status(n.t.Context())
+	if err != nil || len(s.Multicast.Segments) != 1 {
+		n.t.Fatalf("%+v, %v", s.Multicast, err)
+	}
+	segment := &s.Multicast.Segments[0]
+	return segment.Active, time.Now().Add(-time.Duration(segment.SinceS * float64(time.Second)))
+}
+
+// publishEach has a node publish numbered events, one each time that next is called.
+func (n *hosted) publishEach(topic string) (next, end func()) {
+	n.t.Helper()
+	cmd := busnode(n.t, "pub", topic, "--data", n.dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	number := 0
+	next = func() {
+		number++
+		if _, err := fmt.Fprintf(in, "%s %d\n", n.name, number); err != nil {
+			n.t.Fatal(err)
+		}
+	}
+	return next, func() { closeAndWait(n.t, in, cmd.Wait) }
+}
+
+func closeAndWait(t *testing.T, in io.Closer, wait func() error) {
+	t.Helper()
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestALinkThatFlapsDoesNotThrash cuts and mends a host's unicast once a second, for a
+// minute, while all publish.
+func TestALinkThatFlapsDoesNotThrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes a minute; not with -short")
+	}
+	const seconds, holdMin = 60, 30 * time.Second
+	hosts := netnstest.New(t).LAN(3)
+	hosts[0].Filter("", "")
+	nodes := hostNodes(t, hosts, "--no-mdns")
+	awaitPaths(t, nodes, "direct")
+	var nexts, ends []func()
+	for _, n := range nodes {
+		next, end := n.publishEach("t")
+		nexts, ends = append(nexts, next), append(ends, end)
+	}
+	changes := make([]int, len(nodes))
+	was := make([]bool, len(nodes))
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for i := range 4 * seconds {
+		switch i % 4 {
+		case 0:
+			hosts[0].Filter(noUnicast, noUnicast)
+		case 2:
+			hosts[0].Filter("", "")
+		}
+		nexts[i%len(nodes)]()
+		for j, n := range nodes {
+			active, since := n.segmentOf()
+			if active != was[j] {
+				changes[j]++
+				was[j] = active
+			}
+			if active && i == 4*seconds-1 && time.Since(since) < holdMin/2 {
+				t.Logf("%s came to use multicast %v ago", n.name, time.Since(since))
+			}
+		}
+		<-tick.C
+	}
+	hosts[0].Filter("", "")
+	for _, end := range ends {
+		end()
+	}
+	t.Logf("multicast came into and went out of use %v times", changes)
+	for j, n := range nodes {
+		// In a minute it comes, is held for half a minute, goes, and may come again.
+		if changes[j] > 3 {
+			t.Errorf("%s: multicast came into or went out of use %d times", n.name, changes[j])
+		}
+		n.held("t", 4*seconds)
+		n.read("t", 4*seconds)
+	}
+}
