@@ -59,7 +59,7 @@ func TestEventsFlowBetweenHostsOfAllKinds(t *testing.T) {
 				h.Filter(noUnicast, noUnicast)
 				hosts = append(hosts, h)
 			}
-			nodes := hostNodes(t, hosts, "--no-mdns")
+			nodes := hostNodes(t, hosts)
 			awaitPaths(t, nodes, "multicast")
 			for i := range nodes {
 				t.Logf("event %d: %v", i+1, spread(t, nodes[i], append(nodes[:i:i], nodes[i+1:]...), 1))
@@ -71,8 +71,8 @@ func TestEventsFlowBetweenHostsOfAllKinds(t *testing.T) {
 	}
 }
 
-// segmentOf returns whether a node's segment is in use, and since when.
-func (n *hosted) segmentOf() (active bool, since time.Time) {
+// multicasts returns whether a node uses multicast.
+func (n *hosted) multicasts() bool {
 	n.t.Helper()
 	c := n.client()
 	defer c.Close()
@@ -80,8 +80,7 @@ func (n *hosted) segmentOf() (active bool, since time.Time) {
 	if err != nil || len(s.Multicast.Segments) != 1 {
 		n.t.Fatalf("%+v, %v", s.Multicast, err)
 	}
-	segment := &s.Multicast.Segments[0]
-	return segment.Active, time.Now().Add(-time.Duration(segment.SinceS * float64(time.Second)))
+	return s.Multicast.Segments[0].Active
 }
 
 // publishEach has a node publish numbered events, one each time that next is called.
@@ -121,18 +120,17 @@ func TestALinkThatFlapsDoesNotThrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes a minute; not with -short")
 	}
-	const seconds, holdMin = 60, 30 * time.Second
+	const seconds, holdMin = 60, 29 * time.Second // a little less, for what is seen is seen late
 	hosts := netnstest.New(t).LAN(3)
 	hosts[0].Filter("", "")
-	nodes := hostNodes(t, hosts, "--no-mdns")
+	nodes := hostNodes(t, hosts)
 	awaitPaths(t, nodes, "direct")
 	var nexts, ends []func()
 	for _, n := range nodes {
 		next, end := n.publishEach("t")
 		nexts, ends = append(nexts, next), append(ends, end)
 	}
-	changes := make([]int, len(nodes))
-	was := make([]bool, len(nodes))
+	since, used := make([]time.Time, len(nodes)), false // zero: it does not use multicast
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for i := range 4 * seconds {
@@ -144,13 +142,17 @@ func TestALinkThatFlapsDoesNotThrash(t *testing.T) {
 		}
 		nexts[i%len(nodes)]()
 		for j, n := range nodes {
-			active, since := n.segmentOf()
-			if active != was[j] {
-				changes[j]++
-				was[j] = active
-			}
-			if active && i == 4*seconds-1 && time.Since(since) < holdMin/2 {
-				t.Logf("%s came to use multicast %v ago", n.name, time.Since(since))
+			switch on := n.multicasts(); {
+			case on && since[j].IsZero():
+				since[j], used = time.Now(), true
+				t.Logf("after %d s %s uses multicast", i/4, n.name)
+			case !on && !since[j].IsZero():
+				held := time.Since(since[j])
+				t.Logf("after %d s %s does not use it", i/4, n.name)
+				if held < holdMin {
+					t.Errorf("%s used multicast for %v, want %v at least", n.name, held, holdMin)
+				}
+				since[j] = time.Time{}
 			}
 		}
 		<-tick.C
@@ -159,12 +161,10 @@ func TestALinkThatFlapsDoesNotThrash(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	t.Logf("multicast came into and went out of use %v times", changes)
-	for j, n := range nodes {
-		// In a minute it comes, is held for half a minute, goes, and may come again.
-		if changes[j] > 3 {
-			t.Errorf("%s: multicast came into or went out of use %d times", n.name, changes[j])
-		}
+	if !used {
+		t.Error("nobody used multicast: this tests nothing")
+	}
+	for _, n := range nodes {
 		n.held("t", 4*seconds)
 		n.read("t", 4*seconds)
 	}
