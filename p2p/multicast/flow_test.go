@@ -1,10 +1,12 @@
 package multicast
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -159,5 +161,38 @@ func TestAMembersLastFramesAreHandedOn(t *testing.T) {
 		}
 		s.closeSocket(socket.IPv6)
 		s.deliver.close()
+	})
+}
+
+// TestWhySendingFailsIsLogged has a station lose its sockets.
+func TestWhySendingFailsIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		m := newFakeMachine(1)
+		m.plug(2, "eth0", newEther(), both...)
+		n := startNode(t, 0, m, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		closeNodes(t, n)
+		log.Reset()
+		s, err := openStation(n.Carrier, socket.Interface{Index: 2, Name: "eth0", V6: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.write([][]byte{{1}})
+		s.closeSocket(socket.IPv6)
+		s.write([][]byte{{1}, {2}})
+		s.write([][]byte{{3}}) // is logged once
+		if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, errNoSocket.Error()) {
+			t.Errorf("logged %q", got)
+		}
+		if s.counts.sendFailed != 3 {
+			t.Errorf("%d datagrams failed, want 3", s.counts.sendFailed)
+		}
+		close(s.stop)
+		log.Reset()
+		s.failing = false
+		s.write([][]byte{{4}})
+		if log.Len() > 0 {
+			t.Errorf("logged %q of a farewell", log.String())
+		}
 	})
 }

@@ -28,6 +28,9 @@ var (
 	errNoKey   = errors.New("multicast: there is no group key")
 )
 
+// errNoSocket is why nothing is sent while the interface has no address, or goes down.
+var errNoSocket = errors.New("multicast: no socket is open")
+
 // segmentPrefix begins a link's name; the interface's name ends it.
 const segmentPrefix = "segment:"
 

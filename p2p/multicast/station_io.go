@@ -189,6 +189,9 @@ func (s *station) write(datagrams [][]byte) {
 	}
 	var sent int
 	var errs [socket.Families]error
+	if six == nil && four == nil {
+		errs[socket.IPv6] = errNoSocket
+	}
 	if six != nil {
 		sent, errs[socket.IPv6] = six.Write(datagrams, burst)
 	}
@@ -200,7 +203,7 @@ func (s *station) write(datagrams [][]byte) {
 	if failed {
 		s.counts.sendFailed += uint64(len(datagrams) - sent)
 	}
-	if failed != s.failing {
+	if failed != s.failing && !s.closing() { // a farewell that comes too late is no failure
 		s.failing = failed
 		if failed {
 			s.log.Warn("sending fails", "err", errors.Join(errs[:]...))
