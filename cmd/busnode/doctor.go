@@ -91,6 +91,7 @@ type finding struct {
 	Problem string `json:"problem"`
 	Fix     string `json:"fix"`
 	Grave   bool   `json:"grave"` // nothing works because of it
+	Fault   bool   `json:"fault"` // something fails because of it; else it is a remark
 }
 
 // diagnose judges what was tried. named says that interfaces were asked for by name.
@@ -134,7 +135,7 @@ func diagnoseOne(r *multicast.Report, named bool) diagnosed {
 		x.OK = false
 	}
 	for _, f := range r.Findings {
-		x.Findings = append(x.Findings, finding{f.Problem, f.Fix, f.Grave})
+		x.Findings = append(x.Findings, finding{f.Problem, f.Fix, f.Grave, f.Fault})
 		x.OK = x.OK && !f.Grave
 	}
 	return x
@@ -191,7 +192,7 @@ func (x *diagnosed) print(w *bytes.Buffer) {
 	fmt.Fprintf(tw, "  heard\t%s\n", orNone(strings.Join(x.Hosts, " "), "no other host of the network"))
 	for _, f := range x.Findings {
 		word := "remark"
-		if !x.OK {
+		if f.Fault {
 			word = "problem"
 		}
 		fmt.Fprintf(tw, "  %s\t%s\n", word, f.Problem)

@@ -24,8 +24,8 @@ func wired(name string) socket.Interface {
 
 func TestDoctorTellsWhatIsToBeFixed(t *testing.T) {
 	remark := multicast.Finding{Problem: "nobody asks", Fix: "if need be, ask"}
-	blocked := multicast.Finding{Problem: "IPv4: a packet filter", Fix: "allow UDP"}
-	grave := multicast.Finding{Grave: true, Problem: "nothing works", Fix: "mend it"}
+	blocked := multicast.Finding{Fault: true, Problem: "IPv4: a packet filter", Fix: "allow UDP"}
+	grave := multicast.Finding{Grave: true, Fault: true, Problem: "nothing works", Fix: "mend it"}
 	neighbours := []netip.Addr{netip.MustParseAddr("fe80::2")}
 	lo := socket.Interface{Index: 1, Name: "lo", Kind: socket.Loopback, Skipped: "loopback"}
 	for name, c := range map[string]struct {
@@ -55,11 +55,12 @@ func TestDoctorTellsWhatIsToBeFixed(t *testing.T) {
 		"one family is blocked": {
 			[]multicast.Report{{
 				Interface: wired("eth0"), Used: true, Works: both(true, false), MDNS: both(true, false),
-				Findings: []multicast.Finding{blocked},
+				Findings: []multicast.Finding{blocked, remark},
 			}},
 			false,
 			[]string{
-				"multicast  IPv6 works, IPv4 fails", "problem    IPv4: a packet filter", "something to fix on 1 of 1 interface",
+				"multicast  IPv6 works, IPv4 fails", "problem    IPv4: a packet filter", "remark     nobody asks",
+				"something to fix on 1 of 1 interface",
 			},
 		},
 		"mDNS alone is blocked": {

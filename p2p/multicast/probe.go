@@ -35,6 +35,7 @@ type Report struct {
 // Finding is what stands in multicast's way on an interface, or may.
 type Finding struct {
 	Grave   bool   // nothing works because of it
+	Fault   bool   // something that was tried fails because of it; else it is a remark
 	Problem string // a sentence without a full stop
 	Fix     string // what to do; empty: nothing needs to be done
 }
@@ -115,7 +116,7 @@ func (r *Report) try(ctx context.Context, m machine, group socket.Group) {
 	}
 	r.judgeFamilies()
 	if querier == absent {
-		r.add(false, "nobody asks for members of groups (no MLD or IGMP querier): a switch that snoops forgets them"+
+		r.remark("nobody asks for members of groups (no MLD or IGMP querier): a switch that snoops forgets them"+
 			" after some four minutes; busnode joins again each two", "if nodes lose sight of each other, turn on the"+
 			" querier of one switch or router, or turn snooping off")
 	}
@@ -131,8 +132,12 @@ func (r *Report) try(ctx context.Context, m machine, group socket.Group) {
 	})
 }
 
-func (r *Report) add(grave bool, problem, fix string) {
-	r.Findings = append(r.Findings, Finding{Grave: grave, Problem: problem, Fix: fix})
+func (r *Report) fault(problem, fix string) {
+	r.Findings = append(r.Findings, Finding{Fault: true, Problem: problem, Fix: fix})
+}
+
+func (r *Report) remark(problem, fix string) {
+	r.Findings = append(r.Findings, Finding{Problem: problem, Fix: fix})
 }
 
 // judge adds what the trials of a family found.
@@ -141,26 +146,26 @@ func (r *Report) judge(f socket.Family, own, dns *trial, port uint16) {
 	switch {
 	case own.err == nil && own.returned:
 		if own.buffer < bufferMin && own.buffer > 0 {
-			r.add(false, fmt.Sprintf("the receive buffer is limited to %d bytes: bursts are lost, and repaired", own.buffer),
+			r.remark(fmt.Sprintf("the receive buffer is limited to %d bytes: bursts are lost, and repaired", own.buffer),
 				fmt.Sprintf("sysctl -w net.core.rmem_max=%d", socket.ReceiveBufferBytes))
 		}
 	case !own.tried:
 		return
 	case errors.Is(own.err, syscall.EPERM) || errors.Is(own.err, syscall.EACCES):
-		r.add(false, fmt.Sprintf("%s: a packet filter on this machine stops outgoing datagrams to %s", f, own.group),
+		r.fault(fmt.Sprintf("%s: a packet filter on this machine stops outgoing datagrams to %s", f, own.group),
 			fmt.Sprintf("allow outgoing UDP to port %d on %s", port, name))
 	case errors.Is(own.err, syscall.ENETUNREACH) || errors.Is(own.err, syscall.EADDRNOTAVAIL):
-		r.add(false, fmt.Sprintf("%s: there is no address or no route to send from: %v", f, own.err),
+		r.fault(fmt.Sprintf("%s: there is no address or no route to send from: %v", f, own.err),
 			fmt.Sprintf("give %s an address, or wait until it has one", name))
 	case own.err != nil:
-		r.add(false, fmt.Sprintf("%s: sending to %s fails: %v", f, own.group, own.err), "")
+		r.fault(fmt.Sprintf("%s: sending to %s fails: %v", f, own.group, own.err), "")
 	default:
-		r.add(false, fmt.Sprintf("%s: datagrams to %s leave, and none comes in: a packet filter on this machine"+
+		r.fault(fmt.Sprintf("%s: datagrams to %s leave, and none comes in: a packet filter on this machine"+
 			" stops them", f, own.group), fmt.Sprintf("allow incoming UDP to port %d on %s", port, name))
 	}
 	taken := errors.Is(dns.err, syscall.EADDRINUSE) // by a program that shares it with nobody
 	if dns.tried && !dns.returned && !taken && own.returned {
-		r.add(false, fmt.Sprintf("%s: mDNS does not work, other multicast does", f),
+		r.fault(fmt.Sprintf("%s: mDNS does not work, other multicast does", f),
 			fmt.Sprintf("allow UDP to port %d on %s; multicast beacons find peers without it", mdns.Port, name))
 	}
 }
@@ -169,14 +174,14 @@ func (r *Report) judge(f socket.Family, own, dns *trial, port uint16) {
 func (r *Report) judgeFamilies() {
 	switch six, four := r.Works[socket.IPv6], r.Works[socket.IPv4]; {
 	case !six && !four:
+		if len(r.Findings) == 0 {
+			r.fault("no datagram left or came in", "")
+		}
 		for i := range r.Findings {
 			r.Findings[i].Grave = true
 		}
-		if len(r.Findings) == 0 {
-			r.add(true, "no datagram left or came in", "")
-		}
 	case !six && !r.Interface.V6:
-		r.add(false, "there is no link-local IPv6 address: only hosts of the same IPv4 subnet are heard",
+		r.remark("there is no link-local IPv6 address: only hosts of the same IPv4 subnet are heard",
 			"turn IPv6 on; link-local addresses need no configuration")
 	}
 }

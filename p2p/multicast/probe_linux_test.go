@@ -55,6 +55,7 @@ func TestProbeFindsWhatStandsInTheWay(t *testing.T) {
 		set         func(lab *netnstest.Lab, h *netnstest.Host)
 		works, mdns [socket.Families]bool
 		finds       string // in one of the problems; empty: nothing but what may be
+		fault       bool   // that one is no remark
 		grave       bool
 	}{
 		{name: "nothing", set: func(*netnstest.Lab, *netnstest.Host) {}, works: every, mdns: every, finds: "querier"},
@@ -64,16 +65,16 @@ func TestProbeFindsWhatStandsInTheWay(t *testing.T) {
 		}, works: every, mdns: every},
 		{name: "incoming filter", set: func(_ *netnstest.Lab, h *netnstest.Host) {
 			h.Filter(port, "")
-		}, mdns: every, finds: "none comes in", grave: true},
+		}, mdns: every, finds: "none comes in", fault: true, grave: true},
 		{name: "outgoing filter", set: func(_ *netnstest.Lab, h *netnstest.Host) {
 			h.Filter("", port)
-		}, mdns: every, finds: "stops outgoing", grave: true},
+		}, mdns: every, finds: "stops outgoing", fault: true, grave: true},
 		{name: "incoming filter of IPv4", set: func(_ *netnstest.Lab, h *netnstest.Host) {
 			h.Filter("meta nfproto ipv4 "+port, "")
-		}, works: [socket.Families]bool{socket.IPv6: true}, mdns: every, finds: "IPv4: datagrams to 239.255."},
+		}, works: [socket.Families]bool{socket.IPv6: true}, mdns: every, finds: "IPv4: datagrams to 239.255.", fault: true},
 		{name: "mDNS filter", set: func(_ *netnstest.Lab, h *netnstest.Host) {
 			h.Filter("udp dport 5353 drop", "")
-		}, works: every, finds: "mDNS does not work"},
+		}, works: every, finds: "mDNS does not work", fault: true},
 		{name: "reverse path filter", set: func(_ *netnstest.Lab, h *netnstest.Host) {
 			h.Sysctl("net/ipv4/conf/eth0/rp_filter", "2")
 		}, works: every, mdns: every, finds: "reverse path filter (2)"},
@@ -99,6 +100,9 @@ func TestProbeFindsWhatStandsInTheWay(t *testing.T) {
 			for _, f := range r.Findings {
 				if !tt.grave && f.Grave {
 					t.Errorf("it is said to be grave that %s", f.Problem)
+				}
+				if want := tt.fault && strings.Contains(f.Problem, tt.finds); f.Fault != want {
+					t.Errorf("that it is a fault is %v: %s", f.Fault, f.Problem)
 				}
 			}
 			if tt.grave && !r.Findings[0].Grave {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,48 @@ func (h *Host) Plug(toSwitch string, addrs ...string) {
 	h.IP("link", "set", card, "up")
 	h.lab.await(fabric, port, "state forwarding")
 	h.lab.await(h.space, card, "state UP")
+	h.settle(card)
+}
+
+// settle waits until the interface's link-local address serves. Without duplicate address
+// detection, which a test may have turned on, the kernel needs a moment all the same.
+func (h *Host) settle(card string) {
+	h.lab.t.Helper()
+	dir := filepath.Join("/proc/sys/net/ipv6/conf", card)
+	for range 500 {
+		settled := false
+		h.Do(func() error {
+			dad, err := os.ReadFile(filepath.Join(dir, "accept_dad"))
+			if err != nil {
+				return err
+			}
+			table, err := os.ReadFile("/proc/thread-self/net/if_inet6")
+			settled = string(bytes.TrimSpace(dad)) != "0" || serves(table, card)
+			return err
+		})
+		if settled {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.lab.t.Fatalf("%s of %s has no link-local address that serves", card, h.Name)
+}
+
+// serves reports whether the interface has a line with a link-local address, whose fifth
+// field are flags, that is not tentative.
+func serves(table []byte, card string) bool {
+	const tentative = 0x40
+	for line := range bytes.Lines(table) {
+		f := strings.Fields(string(line))
+		if len(f) < 6 || f[5] != card || !strings.HasPrefix(f[0], "fe8") {
+			continue
+		}
+		flags, err := strconv.ParseUint(f[4], 16, 32)
+		if err == nil && flags&tentative == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // await waits until an interface is as it shall be. A link comes up by and by: what is
