@@ -37,6 +37,7 @@ const (
 // Reasons of a [SegmentState].
 const (
 	SegmentIdle      = "streams reach all who are interested"
+	SegmentUnwanted  = "nobody there wants what this node has"
 	SegmentOff       = "multicast is off"
 	SegmentAlways    = "always, for somebody is interested"
 	SegmentUnheld    = "an own event was not acknowledged"
@@ -53,7 +54,7 @@ type activity struct {
 	ons    []Time // when it came into use, within flapWindow
 }
 
-func newActivity(now Time) activity { return activity{reason: SegmentIdle, since: now} }
+func newActivity(now Time) activity { return activity{reason: SegmentUnwanted, since: now} }
 
 // SegmentState is what [Core.Segments] says of a segment.
 type SegmentState struct {
@@ -102,14 +103,23 @@ func (c *Core) judge(s *segment) {
 	case !a.on && reason != "":
 		c.enter(s, reason)
 	case !a.on:
+		a.reason = s.idleReason()
 	case reason != "":
 		a.reason = reason
 	case c.now >= a.needed.Add(calmPatience) && c.now >= a.since.Add(c.holdFor(a)) && c.agrees(s):
-		a.on, a.reason, a.since = false, SegmentIdle, c.now
+		a.on, a.reason, a.since = false, s.idleReason(), c.now
 		s.words = newWords()
 	default:
 		a.reason = SegmentHeld
 	}
+}
+
+// idleReason says why the segment is not used, if it is not off.
+func (s *segment) idleReason() string {
+	if slices.ContainsFunc(s.members, (*member).interested) {
+		return SegmentIdle
+	}
+	return SegmentUnwanted
 }
 
 // holdFor returns how long the segment is to be used at least: longer if it comes and goes.
@@ -121,10 +131,14 @@ func (c *Core) holdFor(a *activity) time.Duration {
 }
 
 // agrees reports whether no member is known to hold something else, or so it has been for
-// long: what streams reach, they repair.
+// long: what streams reach, they repair. It is asked as seldom as members are compared, for
+// hostile ones can make that dear.
 func (c *Core) agrees(s *segment) bool {
 	if c.now >= s.activity.needed.Add(digestPatience) {
 		return true
+	}
+	if c.now < s.compare {
+		return false
 	}
 	return !slices.ContainsFunc(s.members, func(m *member) bool {
 		return m.peer != nil && m.peer.member() && m.interested() && c.differs(m)
