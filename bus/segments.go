@@ -178,6 +178,15 @@ type listener struct {
 // memberKey names a member of a segment.
 type memberKey struct{ segment, peer wire.PeerID }
 
+// SegmentFrame implements [carrier.SegmentHandler].
+func (l *listener) SegmentFrame(segment, from wire.PeerID, lane carrier.Lane, frame []byte) {
+	if h, ok := l.Handler.(carrier.SegmentHandler); ok {
+		h.SegmentFrame(segment, from, lane, frame)
+		return
+	}
+	l.Frame(from, lane, frame)
+}
+
 // MemberUp implements [carrier.MemberHandler]. A member is dialled at once when it comes or
 // tells other addresses. What else it tells is no reason to: where no stream can be had, dials
 // would never become rarer.

@@ -30,6 +30,13 @@ type Member struct {
 	Addrs   []string    // where it says that it listens for streams; shared, not to be modified
 }
 
+// SegmentHandler is what a [Handler] may also be, to be told over which segment a
+// member's frames come, for it may be heard on several.
+type SegmentHandler interface {
+	// SegmentFrame is called in [Handler.Frame]'s stead, and is otherwise like it.
+	SegmentFrame(segment, from wire.PeerID, lane Lane, frame []byte)
+}
+
 // MemberHandler is what a [Handler] may also be, to hear of a segment's members.
 // Its calls about one segment come one at a time, after the segment's LinkUp and
 // before its LinkDown.

@@ -55,10 +55,15 @@ func (r *receiver) LinkDown(peer wire.PeerID, reason error) {
 
 // Frame implements [carrier.Handler].
 func (r *receiver) Frame(from wire.PeerID, lane carrier.Lane, frame []byte) {
+	r.SegmentFrame("", from, lane, frame)
+}
+
+// SegmentFrame implements [carrier.SegmentHandler].
+func (r *receiver) SegmentFrame(segment, from wire.PeerID, lane carrier.Lane, frame []byte) {
 	d := r.d
 	d.counters.framesIn.Add(1)
 	d.counters.bytesIn.Add(uint64(len(frame)))
-	in := &received{from: from, source: sourceOf(r.carrier, from), carrier: r.carrier, lane: lane}
+	in := &received{from: from, source: sourceOf(r.carrier, from), carrier: r.carrier, segment: segment, lane: lane}
 	pushes, err := r.read(in, frame)
 	if err != nil {
 		d.counters.malformed.Add(1)
@@ -264,6 +269,7 @@ type received struct {
 	from     wire.PeerID
 	source   wire.PeerID     // the same, with how it came, see [link.source]
 	carrier  carrier.Carrier // that it came by
+	segment  wire.PeerID     // of the carrier's, if it told
 	lane     carrier.Lane
 	messages []wire.Message
 	parts    []partNote   // that came, and were of use
@@ -310,8 +316,8 @@ func (in *received) apply(d *Driver) {
 	if in.spoiled {
 		d.core.Spoiled(in.from) // before the end of the answer, which may be in the same frame
 	}
-	if l := d.memberLink(in.carrier, in.from); l != nil && len(in.parts) > 0 {
-		d.core.HeardOn(l.segments[0], in.from)
+	if segment := d.segmentOf(in); segment != "" && len(in.parts) > 0 {
+		d.core.HeardOn(segment, in.from)
 	}
 	for i := range in.parts {
 		d.core.PartArrived(in.from, in.parts[i].id, in.parts[i].head, in.parts[i].bytes)

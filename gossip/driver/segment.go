@@ -93,11 +93,21 @@ func (d *Driver) receive(in *received, m wire.Message) {
 		d.core.Receive(in.from, m)
 		return
 	}
-	var segment wire.PeerID // of a member that has gone: none
-	if l := d.memberLink(in.carrier, in.from); l != nil {
-		segment = l.segments[0]
+	d.core.ReceiveFrom(d.segmentOf(in), in.from, m)
+}
+
+// segmentOf returns the segment that a member's frame came over, none of a member that has
+// gone. Where the carrier does not say, or the member has left that one alone, it is one of
+// those that the member is heard on.
+func (d *Driver) segmentOf(in *received) wire.PeerID {
+	l := d.memberLink(in.carrier, in.from)
+	switch {
+	case l == nil:
+		return ""
+	case slices.Contains(l.segments, in.segment):
+		return in.segment
 	}
-	d.core.ReceiveFrom(segment, in.from, m)
+	return l.segments[0]
 }
 
 // segmentSent reports that all pushes to a segment have left.

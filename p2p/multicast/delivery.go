@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/busnode/busnode/gossip/carrier"
+	"github.com/busnode/busnode/gossip/wire"
 	"github.com/busnode/busnode/p2p/multicast/segment"
 )
 
@@ -24,7 +25,9 @@ func takesOf(f *segment.Frame) int { return pendingBytes + len(f.Bytes) + f.Spar
 // blocks on one lane stops neither the other one nor the station.
 type delivery struct {
 	handler carrier.Handler
-	members carrier.MemberHandler // nil: the handler does not care
+	name    wire.PeerID            // of the link
+	members carrier.MemberHandler  // nil: the handler does not care
+	frames  carrier.SegmentHandler // likewise
 	wg      sync.WaitGroup
 	done    chan struct{} // closed by close
 
@@ -71,11 +74,13 @@ type pendingFrame struct {
 	after uint64 // events that come before it
 }
 
-func newDelivery(h carrier.Handler) *delivery {
+func newDelivery(h carrier.Handler, name wire.PeerID) *delivery {
 	d := &delivery{
-		handler: h, done: make(chan struct{}), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		handler: h, name: name,
+		done: make(chan struct{}), wake: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
 	d.members, _ = h.(carrier.MemberHandler)
+	d.frames, _ = h.(carrier.SegmentHandler)
 	d.wg.Go(d.tellEvents)
 	for lane := range d.lanes {
 		d.wakeLane[lane], d.laneTurn[lane] = make(chan struct{}, 1), make(chan struct{}, 1)
@@ -187,6 +192,14 @@ func (d *delivery) handOn(lane carrier.Lane) {
 	}
 }
 
+func (d *delivery) hand(lane carrier.Lane, f segment.Frame) {
+	if d.frames != nil {
+		d.frames.SegmentFrame(d.name, f.From, lane, f.Bytes)
+		return
+	}
+	d.handler.Frame(f.From, lane, f.Bytes)
+}
+
 // next hands on the lane's first frame, or tells the events before it. It
 // reports whether there was a frame.
 func (d *delivery) next(lane carrier.Lane) bool {
@@ -207,7 +220,7 @@ func (d *delivery) next(lane carrier.Lane) bool {
 	}
 	d.mu.Unlock()
 	if !early {
-		d.handler.Frame(f.From, lane, f.Bytes)
+		d.hand(lane, f.Frame)
 	}
 	<-d.laneTurn[lane]
 	if early {

@@ -40,7 +40,7 @@ func (s *slow) Frame(p wire.PeerID, l carrier.Lane, b []byte) {
 func TestFramesComeAfterWhatCameBeforeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
-		d := newDelivery(h)
+		d := newDelivery(h, "segment:eth0")
 		// want compares the calls since the last look, and lets so many about events return.
 		want := func(pass int, want ...string) {
 			t.Helper()
@@ -81,7 +81,7 @@ func TestFramesComeAfterWhatCameBeforeThem(t *testing.T) {
 func TestFramesOfALinkThatIsDownAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
-		d := newDelivery(h)
+		d := newDelivery(h, "segment:eth0")
 		d.event(linkEvent{kind: linkUp})
 		synctest.Wait() // the handler is in LinkUp
 		d.event(linkEvent{kind: memberUp, member: carrier.Member{Peer: "a"}})
@@ -102,7 +102,7 @@ func TestFramesOfALinkThatIsDownAreDropped(t *testing.T) {
 func TestSmallFramesThatWaitAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
-		d := newDelivery(h)
+		d := newDelivery(h, "segment:eth0")
 		for range undeliveredMaxBytes/pendingBytes + 10 {
 			d.frame(segment.Frame{From: "a", Bytes: []byte{1}})
 		}
@@ -122,5 +122,25 @@ func TestSmallFramesThatWaitAreBounded(t *testing.T) {
 		close(h.next)
 		close(h.frames)
 		d.close()
+	})
+}
+
+// named is a handler that is told the segment.
+type named struct{ slow }
+
+func (n *named) SegmentFrame(segment, from wire.PeerID, _ carrier.Lane, b []byte) {
+	n.call("%s by %s: %s", b, segment, from)
+}
+
+func TestTheHandlerIsToldTheSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &named{}
+		d := newDelivery(h, "segment:eth1")
+		d.frame(segment.Frame{From: "a", Bytes: []byte("one")})
+		synctest.Wait()
+		d.close()
+		if want := []string{"one by segment:eth1: a"}; !slices.Equal(h.calls, want) {
+			t.Errorf("called %q, want %q", h.calls, want)
+		}
 	})
 }

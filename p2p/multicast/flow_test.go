@@ -141,7 +141,7 @@ func TestAMembersLastFramesAreHandedOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.deliver = newDelivery(n)
+		s.deliver = newDelivery(n, "segment:eth0")
 		member := segment.Member{Peer: wire.Author(keyOf(1).Public().(ed25519.PublicKey)).PeerID()}
 		frame := func(text string) segment.Frame {
 			return segment.Frame{From: member.Peer, Bytes: []byte(text)}

@@ -167,7 +167,7 @@ func (s *station) haste() int {
 
 // start begins to read, to send, and to call the handler.
 func (s *station) start() {
-	s.deliver = newDelivery(s.c.handler)
+	s.deliver = newDelivery(s.c.handler, s.name)
 	if s.sibling.listen == 0 {
 		s.goUp()
 	}
