@@ -191,7 +191,8 @@ func TestStrangersOnTheWireGetNothing(t *testing.T) {
 	recorded := s.recorded()
 
 	t.Run("another key", func(t *testing.T) {
-		other := datagram.NewSealer(datagram.StreamID{9}, datagram.RootOf("test", []byte("another")), datagram.EpochAt(time.Now()))
+		root := datagram.RootOf("test", []byte("another"))
+		other := datagram.NewSealer(datagram.StreamID{9}, root, datagram.EpochAt(time.Now()))
 		var all [][]byte
 		for range 100 {
 			all = append(all, other.Seal(nil, datagram.TypeShard, make([]byte, 1000)))
