@@ -34,53 +34,59 @@ const Never = Time(1<<63 - 1)
 // The core never asks for the time: Time is the caller's monotonic clock and
 // must not go back, wire.Time its physical one and may.
 type Core struct {
-	cfg    Config // constant after New
-	self   wire.Author
-	selfID wire.PeerID
-
-	rngPeers  *rand.Rand // whom to ask or to compare with
-	rngJitter *rand.Rand // when
-	rngRumors *rand.Rand // whom to contact in rumor mongering, and its coin
-	rngView   *rand.Rand // whom to know, to tell of and to wish for
-	rngLAN    *rand.Rand // whom to compare with on segments, and when to speak there
-
 	now  Time
 	wall wire.Time
 	seen wire.Time // newest date of any batch: with wall, the hybrid logical clock
 	late lateness  // how far behind that rumors are dated
 
-	interests interests
+	// What Tick and NextDeadline look at, side by side in memory: of the many cores of a
+	// simulation, each comes from far away.
+	timers   timerHeap
+	cycling  []*monger // who have something to do in their next cycle
+	cycleAt  Time      // when the first of these begins
+	woken    []*monger // who look at the next Tick whether they have
+	flushAt  Time      // when head word is due; Never if dirty is empty
+	ackAt    Time
+	nextBeat Time
+	view     viewState
+	lan      segments
+
+	out       Output
+	given     givenOutput
+	served    []*peer // who was sent batches since the last Take
+	answering []*peer // who are being given feedback
+
 	peers     map[wire.PeerID]*peer
-	peerList  []*peer // sorted by ID: iterate this, never the map
 	topics    map[string]*topic
-	topicList []*topic                // sorted by name
 	batches   map[wire.ShortID]*entry // looked up, never ranged over
+	peerList  []*peer                 // sorted by ID: iterate this, never the map
+	topicList []*topic                // sorted by name
+	interests interests
+
+	cfg    Config // constant after New
+	self   wire.Author
+	selfID wire.PeerID
+
+	rngPeers  random // whom to ask or to compare with
+	rngJitter random // when
+	rngRumors random // whom to contact in rumor mongering, and its coin
+	rngView   random // whom to know, to tell of and to wish for
+	rngLAN    random // whom to compare with on segments, and when to speak there
 
 	authors   int // on all topics
 	links     linkMemory
-	view      viewState
-	timers    timerHeap
 	dirty     []*author    // whose head word is due; order of becoming so
-	flushAt   Time         // when it is due; Never if dirty is empty
 	acks      []*topicPeer // authors that are told before that
-	ackAt     Time
-	nextBeat  Time
-	cycling   []*monger // who have something to do in their next cycle
-	cycleAt   Time      // when the first of these begins
-	woken     []*monger // who look at the next Tick whether they have
-	infective int       // rumors of all mongers
-	answering []*peer   // who are being given feedback
-	calm      int       // beats since anything happened
-	repeated  Time      // when own heads were last told again
+	infective int          // rumors of all mongers
+	calm      int          // beats since anything happened
+	repeated  Time         // when own heads were last told again
 	wantID    uint32
 	sessionID uint32
 	trims     uint64 // counts changes of authors' trimmed marks
 	work      bucket
 	partials  partials
 	connected int // peers that streams reach
-	lan       segments
 
-	served     []*peer   // who was sent batches since the last Take
 	unwritable bool      // the log takes no batches now
 	refills    []*entry  // damaged, and refused by the log when they came again
 	unordered  []*author // to be ordered again when it does
@@ -88,8 +94,18 @@ type Core struct {
 	identity identity
 	clockOff bool // NoticeClock is in force
 
-	out   Output
 	stats Stats
+}
+
+// random is a source of randomness within what it belongs to, which must not be moved.
+type random struct {
+	rand.Rand
+	source rand.PCG
+}
+
+func (r *random) seed(seed, purpose uint64) {
+	r.source.Seed(seed, purpose)
+	r.Rand = *rand.New(&r.source)
 }
 
 // New returns a Core for the author self. seed decides all that is random.
@@ -100,18 +116,18 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 	}
 	c := &Core{
 		cfg: cfg, self: self, selfID: self.PeerID(),
-		rngPeers:  rand.New(rand.NewPCG(seed, 1)),
-		rngJitter: rand.New(rand.NewPCG(seed, 2)),
-		rngRumors: rand.New(rand.NewPCG(seed, 3)),
-		rngView:   rand.New(rand.NewPCG(seed, 26)),
-		rngLAN:    rand.New(rand.NewPCG(seed, 27)),
-		now:       now, wall: wall,
+		now: now, wall: wall,
 		peers:   map[wire.PeerID]*peer{},
 		topics:  map[string]*topic{},
 		batches: map[wire.ShortID]*entry{},
 		links:   linkMemory{max: cfg.AuthorsMax},
 		flushAt: Never, ackAt: Never, cycleAt: Never,
 	}
+	c.rngPeers.seed(seed, 1)
+	c.rngJitter.seed(seed, 2)
+	c.rngRumors.seed(seed, 3)
+	c.rngView.seed(seed, 26)
+	c.rngLAN.seed(seed, 27)
 	c.cfg.Topics = cloneTopics(cfg.Topics)
 	c.view = newViewState(&cfg, now)
 	c.lan = newSegments()
@@ -377,7 +393,7 @@ func (c *Core) NextDeadline() Time {
 // the caller until the next Take.
 func (c *Core) Take() Output {
 	out := c.out
-	c.out = Output{}
+	c.out = c.given.swap(&out)
 	for _, p := range c.served {
 		p.served, p.servedBytes = 0, 0
 	}

@@ -87,7 +87,7 @@ func (c *Core) floor() wire.Time {
 
 // judgeClock compares our clock with the peers' median.
 func (c *Core) judgeClock() {
-	var offsets []time.Duration
+	offsets := make([]time.Duration, 0, 64) // on the stack: this is looked at with each heartbeat
 	for _, p := range c.peerList {
 		if p.beat.heard {
 			offsets = append(offsets, p.beat.offset)

@@ -119,6 +119,32 @@ type Output struct {
 	Presence *wire.Presence
 }
 
+// givenOutput holds the slices that the last Take gave away, to be filled again when the next one
+// ends the caller's use of them: most rounds of a core send or tell something.
+type givenOutput struct {
+	send    []Send
+	notices []Notice
+}
+
+// givenMax bounds the slices that are kept: after a burst, memory matters more.
+const givenMax = 16
+
+// swap keeps what out holds and returns an empty output.
+func (g *givenOutput) swap(out *Output) Output {
+	next := Output{Send: emptied(g.send), Notices: emptied(g.notices)}
+	g.send, g.notices = out.Send, out.Notices
+	return next
+}
+
+// emptied returns a slice for use again. What it referred to is let go of.
+func emptied[T any](s []T) []T {
+	if cap(s) > givenMax {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
 // Stats counts since the start. Whatever is refused, dropped or given up has a
 // counter here.
 type Stats struct {

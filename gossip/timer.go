@@ -1,7 +1,5 @@
 package gossip
 
-import "container/heap"
-
 // timer is something that becomes due. Timers are not cancelled: whoever is
 // due looks at its state and does nothing if that has changed.
 type timer interface{ due(c *Core) }
@@ -12,43 +10,60 @@ type timerItem struct {
 	t   timer
 }
 
-// timerHeap orders all timers of a core behind one deadline.
+func (i *timerItem) before(j *timerItem) bool { return i.at < j.at || i.at == j.at && i.seq < j.seq }
+
+// timerHeap orders all timers of a core behind one deadline. It is typed: container/heap
+// makes an allocation of each item that comes or goes.
 type timerHeap struct {
-	items timerItems
+	first Time // of the earliest; valid while there are items
+	items []timerItem
 	seq   uint64
 }
 
 func (h *timerHeap) at(at Time, t timer) {
 	h.seq++
-	heap.Push(&h.items, timerItem{at, h.seq, t})
+	h.items = append(h.items, timerItem{at, h.seq, t})
+	i := len(h.items) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if !h.items[i].before(&h.items[parent]) {
+			break
+		}
+		h.items[i], h.items[parent] = h.items[parent], h.items[i]
+		i = parent
+	}
+	h.first = h.items[0].at
 }
 
 func (h *timerHeap) next() Time {
 	if len(h.items) == 0 {
 		return Never
 	}
-	return h.items[0].at
+	return h.first
 }
 
 func (h *timerHeap) popDue(now Time) (timer, bool) {
-	if len(h.items) == 0 || h.items[0].at > now {
+	if len(h.items) == 0 || h.first > now {
 		return nil, false
 	}
-	return heap.Pop(&h.items).(timerItem).t, true
-}
-
-type timerItems []timerItem
-
-func (s timerItems) Len() int { return len(s) }
-func (s timerItems) Less(i, j int) bool {
-	return s[i].at < s[j].at || s[i].at == s[j].at && s[i].seq < s[j].seq
-}
-func (s timerItems) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
-func (s *timerItems) Push(x any)   { *s = append(*s, x.(timerItem)) }
-func (s *timerItems) Pop() any {
-	last := len(*s) - 1
-	x := (*s)[last]
-	(*s)[last] = timerItem{}
-	*s = (*s)[:last]
-	return x
+	t, last := h.items[0].t, len(h.items)-1
+	h.items[0], h.items[last] = h.items[last], timerItem{}
+	h.items = h.items[:last]
+	for i := 0; ; {
+		least := i
+		for kid := 2*i + 1; kid <= 2*i+2 && kid < last; kid++ {
+			if h.items[kid].before(&h.items[least]) {
+				least = kid
+			}
+		}
+		if least == i {
+			break
+		}
+		h.items[i], h.items[least] = h.items[least], h.items[i]
+		i = least
+	}
+	if last > 0 {
+		h.first = h.items[0].at
+	}
+	return t, true
 }
