@@ -64,6 +64,8 @@ type monger struct {
 	accepted int // contacts, in this cycle
 	marks    uint64
 
+	question *wire.Contact // that a contact begins with while it names no rumor; written to by nobody
+
 	asked map[wire.ShortID]struct{} // pushes that were asked for; looked up, never ranged over
 	asks  []ask                     // the same, oldest first
 
@@ -98,7 +100,10 @@ type sending struct {
 const freshCycle = math.MaxInt64
 
 func newMonger(c *Core, t *topic, cfg *Mongering) *monger {
-	return &monger{c: c, t: t, cfg: cfg, due: Never, asked: map[wire.ShortID]struct{}{}, changed: true}
+	return &monger{
+		c: c, t: t, cfg: cfg, due: Never, changed: true,
+		question: &wire.Contact{Topic: t.name, Pull: true}, asked: map[wire.ShortID]struct{}{},
+	}
 }
 
 // present returns the number of the cycle that is on.

@@ -38,11 +38,11 @@ const (
 // contactState is what contacts with one peer on a topic that is mongered have
 // come to.
 type contactState struct {
-	waiting int   // Contacts of ours that may be answered yet
+	waiting int32 // Contacts of ours that may be answered yet
+	asks    int32 // in monger.asks
 	cycle   int64 // in which the following were counted
-	heard   int   // Contacts of its
-	named   int   // rumors in our answers
-	asks    int   // in monger.asks
+	heard   int32 // Contacts of its
+	named   int32 // rumors in our answers
 }
 
 // ask is a push that a peer was asked for, and in which cycle.
@@ -50,13 +50,6 @@ type ask struct {
 	id    wire.ShortID
 	of    *contactState
 	cycle int64
-}
-
-func (tp *topicPeer) contacts() *contactState {
-	if tp.contact == nil {
-		tp.contact = &contactState{}
-	}
-	return tp.contact
 }
 
 // meet begins a contact of ours.
@@ -68,11 +61,11 @@ func (m *monger) meet(tp *topicPeer) {
 		}
 		return
 	}
-	msg := &wire.Contact{Topic: m.t.name, Pull: m.pulls()}
+	var named []wire.Rumor
 	present := m.present()
 	pushing := false
 	for _, r := range m.rumors {
-		if m.cfg.Mode == Pull || len(msg.Rumors) == wire.EntriesMax {
+		if m.cfg.Mode == Pull || len(named) == wire.EntriesMax {
 			break
 		}
 		if !m.hot(r, present) {
@@ -82,21 +75,24 @@ func (m *monger) meet(tp *topicPeer) {
 		if m.cfg.Mode == Push {
 			break // which ones turns out when it is accepted
 		}
-		msg.Rumors = append(msg.Rumors, wire.Rumor{ID: r.e.id.Short(), Counter: m.counterOf(r)})
+		named = append(named, wire.Rumor{ID: r.e.id.Short(), Counter: m.counterOf(r)})
 	}
-	if !pushing && !msg.Pull {
+	msg := m.question
+	switch pull := m.pulls(); {
+	case !pushing && !pull:
 		return
+	case !pull || len(named) > 0:
+		msg = &wire.Contact{Topic: m.t.name, Pull: pull, Rumors: named}
 	}
 	m.c.stats.Contacts++
-	of := tp.contacts()
-	of.waiting = min(of.waiting+1, waitingMax)
+	tp.contact.waiting = min(tp.contact.waiting+1, waitingMax)
 	m.c.send(tp.peer, News, msg)
 	switch {
 	case m.cfg.Mode != PushPull:
 	case !limited:
 		m.pushAll(tp)
 	case !m.cfg.Blind:
-		for _, n := range msg.Rumors {
+		for _, n := range named {
 			m.offered(m.c.batches[n.ID].rumor, tp.peer, false)
 		}
 	}
@@ -222,7 +218,7 @@ func (m *monger) hear(tp *topicPeer, rumors []wire.Rumor, coming bool) {
 
 // ask reports whether the batch shall be pushed: once, whoever names it.
 func (m *monger) ask(tp *topicPeer, id wire.ShortID) bool {
-	of := tp.contacts()
+	of := &tp.contact
 	if _, asked := m.asked[id]; asked || !m.pulls() || m.c.unwritable || of.asks >= asksMax {
 		return false
 	}
@@ -244,7 +240,7 @@ func (m *monger) forgetAsks() {
 
 // contact answers a partner's Contact.
 func (m *monger) contact(tp *topicPeer, msg *wire.Contact) {
-	of := tp.contacts()
+	of := &tp.contact
 	if present := m.present(); of.cycle != present {
 		of.cycle, of.heard, of.named = present, 0, 0
 	}
@@ -291,7 +287,7 @@ func (m *monger) name(tp *topicPeer, of *contactState) (list []wire.Rumor) {
 
 // rumorsOf takes the answer to a Contact.
 func (m *monger) rumorsOf(tp *topicPeer, msg *wire.Rumors) {
-	of := tp.contacts()
+	of := &tp.contact
 	if of.waiting == 0 {
 		m.c.stats.Unsolicited++
 		return

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -23,18 +24,20 @@ type peer struct {
 	id        wire.PeerID
 	author    wire.Author
 	hasAuthor bool
-	info      PeerInfo
 	down      bool
+	dismissed bool // its end was asked for
+	leaving   bool // one of us has too many connections, and ends this one
+	saidFull  bool // the peer said so
+	info      PeerInfo
 	mine      uint64 // our number for this beginning of telling it
 	theirs    uint64 // its number; 0: it said no Hello yet
 
-	plain     map[string]struct{} // its filters without wildcards; looked up, never ranged over
-	wild      []string            // its filters with wildcards
-	topics    []*topicPeer        // ascending by the topics' hashes, as the tree of topics wants them
-	demerits  int
-	erred     Time // when demerits were last reckoned up
-	dismissed bool // its end was asked for
-	hearsay   int  // authors that it was first to tell of
+	plain    map[string]struct{} // its filters without wildcards; looked up, never ranged over
+	wild     []string            // its filters with wildcards
+	topics   []*topicPeer        // ascending by the topics' hashes, as the tree of topics wants them
+	demerits int
+	erred    Time // when demerits were last reckoned up
+	hearsay  int  // authors that it was first to tell of
 
 	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
 	wantList            []*want          // the same, oldest first
@@ -63,13 +66,11 @@ type peer struct {
 	strikes  int         // dials that failed before
 	greeted  int         // shuffles begun at once
 	shuffles bucket      // of its, that are answered
-	leaving  bool        // one of us has too many connections, and ends this one
-	saidFull bool        // the peer said so
-	fullAt   Time        // when we said so; 0: we did not
+	fullAt   Time        // when we said that one of us has too many connections; 0: we did not
 
 	heard   []*member // as which it is heard on segments, whether a stream reaches it or not
-	open    bool      // a member that is told what any peer is, for now
-	used    Time      // when it was last of use as such
+	used    Time      // when it was last of use as a member that is told what any peer is
+	open    bool      // that it is, for now
 	filters uint32    // of a member: sum of the tags of its filters
 }
 
@@ -91,6 +92,7 @@ func (p *peer) matches(name string) bool {
 type topicPeer struct {
 	peer  *peer
 	topic *topic
+	order uint64 // orderOf the peer's ID
 
 	wants   bool            // its filters match: it is to be sent all
 	covered bool            // of who is heard on a segment: a chain of streams leads there, see coverage
@@ -101,13 +103,13 @@ type topicPeer struct {
 	linkOut bool // we picked it as a neighbour
 	linkIn  bool // it picked us
 	lazy    bool // the flag of the topic's tree: where a new author starts
+	queued  bool // an exchange waits for others to end: in sessionState.queue
 	met     Time // since when the two have to do with each other
 
-	contact     *contactState // of rumor mongering; nil: nothing yet
-	lack        []*lackItem   // what the peer is to be asked for, see lackList
+	contact     contactState // of rumor mongering
+	lack        []*lackItem  // what the peer is to be asked for, see lackList
 	backoff     backoff
-	differences int  // that the last exchange found
-	queued      bool // an exchange waits for others to end: in sessionState.queue
+	differences int // that the last exchange found
 
 	gone        map[wire.Author]wire.Mark // up to where it trimmed; looked up, never ranged over
 	except      reconcile.Except          // what we hold of that
@@ -191,9 +193,22 @@ func (t *topic) topicPeerOf(p *peer) *topicPeer {
 }
 
 func (t *topic) find(id wire.PeerID) (int, bool) {
+	order := orderOf(id)
 	return slices.BinarySearchFunc(t.peers, id, func(tp *topicPeer, id wire.PeerID) int {
+		if tp.order != order {
+			return cmp.Compare(tp.order, order)
+		}
 		return strings.Compare(string(tp.peer.id), string(id))
 	})
+}
+
+// orderOf returns a number by which most IDs are ordered as they are themselves, and the others are
+// equal: the first 8 bytes, of which those of Ed25519 keys have 6 in common. So most comparisons
+// need not look for the ID, which is elsewhere in memory.
+func orderOf(id wire.PeerID) uint64 {
+	var first [8]byte
+	copy(first[:], id)
+	return binary.BigEndian.Uint64(first[:])
 }
 
 // meet returns the relation of p and t, made if need be.
@@ -202,7 +217,7 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 	if ok {
 		return t.peers[i]
 	}
-	tp := &topicPeer{peer: p, topic: t, met: c.now}
+	tp := &topicPeer{peer: p, topic: t, order: orderOf(p.id), met: c.now}
 	t.peers = slices.Insert(t.peers, i, tp)
 	j, _ := slices.BinarySearchFunc(p.topics, t.hash, func(tp *topicPeer, hash uint64) int {
 		return cmp.Compare(tp.topic.hash, hash)

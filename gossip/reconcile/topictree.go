@@ -37,9 +37,9 @@ func TopicHash(name string) uint64 {
 // concurrent use.
 type TopicTree struct {
 	key   Key
-	held  []TopicState // ascending by hash, then name; with a digest
-	empty []TopicState // the same; without
-	known map[position]uint64
+	held  []TopicState        // ascending by hash, then name; with a digest
+	empty []TopicState        // the same; without
+	known map[position]uint64 // digests of nodes that took long; nil: none did
 }
 
 // position names a node: depth digits of prefix, the others zero.
@@ -55,7 +55,7 @@ const depthMax = 16
 // the key of the link. It takes ownership of the slice. Topics that ascend by hash,
 // and by name where hashes are equal, are not sorted again.
 func NewTopicTree(link Key, topics []TopicState) *TopicTree {
-	t := &TopicTree{key: link, known: make(map[position]uint64)}
+	t := &TopicTree{key: link}
 	empty := 0
 	for i := range topics {
 		s := &topics[i]
@@ -127,28 +127,44 @@ func (t *TopicTree) node(p position) wire.TopicDigest {
 	return n
 }
 
-// sum hashes the topics at p. It keeps the result: a node asked for many times,
-// as a liar may, is hashed once.
+// sum hashes the topics at p. It keeps the result where they are many: a node asked for many
+// times, as a liar may, is hashed once.
 func (t *TopicTree) sum(p position, topics []TopicState) uint64 {
+	const few = 8
+	if len(topics) <= few {
+		var room [few * topicBytes]byte
+		sum := Digest(sha256.Sum256(appendTopics(room[:0], topics)))
+		return t.key.digest64(&sum)
+	}
 	if d, ok := t.known[p]; ok {
 		return d
 	}
 	const blockMax = 64 // topics hashed in one call
 	hash := sha256.New()
-	b := make([]byte, 0, 40*min(len(topics), blockMax))
+	b := make([]byte, 0, topicBytes*min(len(topics), blockMax))
 	for block := range slices.Chunk(topics, blockMax) {
-		b = b[:0]
-		for i := range block {
-			b = binary.BigEndian.AppendUint64(b, block[i].Hash)
-			b = append(b, block[i].Digest[:]...)
-		}
+		b = appendTopics(b[:0], block)
 		hash.Write(b)
 	}
 	var sum Digest
 	hash.Sum(sum[:0])
+	if t.known == nil {
+		t.known = make(map[position]uint64)
+	}
 	d := t.key.digest64(&sum)
 	t.known[p] = d
 	return d
+}
+
+// topicBytes is what a topic takes in the text that a node's digest is of.
+const topicBytes = 8 + len(Digest{})
+
+func appendTopics(dst []byte, topics []TopicState) []byte {
+	for i := range topics {
+		dst = binary.BigEndian.AppendUint64(dst, topics[i].Hash)
+		dst = append(dst, topics[i].Digest[:]...)
+	}
+	return dst
 }
 
 // Children returns the children of a node that hold topics, ascending. One with
