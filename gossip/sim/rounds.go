@@ -96,6 +96,7 @@ func (r *Rounds) Run(run int, progress func(share float64) bool) *RoundsOutcome 
 		Rounds: r, rng: rand.New(rand.NewPCG(seed, 0x726f756e64)), slots: r.Mongering.Fanout + r.Mongering.Hunt,
 		tally: newTally(0), nodes: make([]roundNode, r.Nodes), out: &RoundsOutcome{},
 	}
+	x.partners = make([]int32, r.Nodes*x.slots)
 	for i := range x.slots {
 		x.anyone = append(x.anyone, wire.Author{0: 0xff, 30: byte(i >> 8), 31: byte(i)}.PeerID())
 	}

@@ -238,7 +238,7 @@ func TestPaperColocatedSites(t *testing.T) {
 func colocated(r *Rounds, run uint64, near float64) *rounds {
 	x := &rounds{
 		Rounds: r, rng: rand.New(rand.NewPCG(run, 1)), slots: 1, tally: newTally(0), nodes: make([]roundNode, r.Nodes),
-		anyone: []wire.PeerID{wire.Author{0: 0xff}.PeerID()}, out: &RoundsOutcome{},
+		anyone: []wire.PeerID{wire.Author{0: 0xff}.PeerID()}, out: &RoundsOutcome{}, partners: make([]int32, r.Nodes),
 	}
 	signers := make([]wire.Signer, 1)
 	for i := range x.nodes {
@@ -247,10 +247,9 @@ func colocated(r *Rounds, run uint64, near float64) *rounds {
 	x.publish(0, signers[0])
 	for {
 		for i := range x.nodes[:2] {
-			n := &x.nodes[i]
-			n.drawn, n.partner[0] = x.cycle+1, int32(1-i)
+			x.nodes[i].drawn, x.partners[i] = x.cycle+1, int32(1-i)
 			if x.rng.Float64() >= near {
-				n.partner[0] = int32(2 + x.rng.IntN(r.Nodes-2))
+				x.partners[i] = int32(2 + x.rng.IntN(r.Nodes-2))
 			}
 		}
 		begun := x.beginCycle()

@@ -19,12 +19,14 @@ type rounds struct {
 	cycle                int
 	nodes                []roundNode
 	slots                int
+	partners             []int32       // by node and slot, of the cycle that roundNode.drawn tells, or nobody
 	anyone               []wire.PeerID // the anycast peers' names, alike at all nodes
 	due                  []int32       // nodes with something to do in the next cycle
 	spare                []int32
 	begun, talk, answers []contact // scratch
 	tally                Tally
 	code                 []byte
+	questionSize         int // of a contact that names no rumors, alike at all nodes; 0: there was none yet
 
 	// Of the rumor under way.
 	batch     *wire.Batch
@@ -48,12 +50,13 @@ type roundNode struct {
 	core      *gossip.Core
 	ticked    gossip.Time
 	listed    bool  // in rounds.due
+	suspect   bool  // in rounds.infective
 	infective bool  // when last looked at
 	got       int32 // cycle of arrival of the present rumor, or nobody
 	from      int32
 	hops      int32
-	partner   []int32 // by slot, of the present cycle, or nobody
-	drawn     int     // the cycle that partner is of
+	looked    int // in which cycle it was last looked at
+	drawn     int // the cycle that its partners are of
 }
 
 // contact is a message on its way in a cycle.
@@ -77,7 +80,7 @@ func (x *rounds) start(i int, signers []wire.Signer) {
 	}
 	core, err := gossip.New(key, x.config(), x.rng.Uint64(), 0, Start)
 	mustf(err == nil, "%v", err)
-	n.core, n.partner = core, make([]int32, x.slots)
+	n.core = core
 	core.SetEpoch(wire.Epoch(uint64(Start) / 1e6 << 16))
 	core.AddInterest(Topic)
 	for j, id := range x.anyone {
@@ -164,7 +167,8 @@ func (x *rounds) publish(publisher int, signer wire.Signer) {
 	b, err := wire.Seal(h, body, signer)
 	mustf(err == nil, "%v", err)
 	for i := range x.nodes {
-		x.nodes[i].got, x.nodes[i].hops = nobody, 0
+		n := &x.nodes[i]
+		n.got, n.hops, n.suspect = nobody, 0, false
 	}
 	x.batch, x.short, x.news, x.sent, x.reached = b, b.ID.Short(), &wire.Push{Batch: b}, 0, 1
 	x.pushSize = len(wire.AppendPush(x.code[:0], b.Raw, false))
@@ -172,7 +176,7 @@ func (x *rounds) publish(publisher int, signer wire.Signer) {
 	x.tick(int32(publisher))
 	n.core.Publish(b.ID, &b.Header)
 	n.core.Tick(x.now, x.wall())
-	x.infective = append(x.infective[:0], int32(publisher))
+	x.infective, n.suspect = append(x.infective[:0], int32(publisher)), true
 	x.begun = x.take(x.begun[:0], int32(publisher), nobody, 0)
 	mustf(len(x.begun) == 0, "a rumor is spread in the cycle of its publication")
 }
@@ -182,7 +186,10 @@ func (x *rounds) look(c int) {
 	still := x.infective[:0]
 	for _, i := range x.infective {
 		n := &x.nodes[i]
-		if n.infective = n.core.State(x.batch.ID) == gossip.Infective; n.infective {
+		if n.looked != x.cycle {
+			x.lookAt(n)
+		}
+		if n.suspect = n.infective; n.infective {
 			still = append(still, i)
 		}
 	}
@@ -191,6 +198,11 @@ func (x *rounds) look(c int) {
 		At: time.Duration(c), Susceptible: float64(x.Nodes - x.reached),
 		Infective: float64(len(still)), Removed: float64(x.reached - len(still)),
 	})
+}
+
+// lookAt looks whether the node spreads the rumor in this cycle.
+func (x *rounds) lookAt(n *roundNode) {
+	n.looked, n.infective = x.cycle, n.core.State(x.batch.ID) == gossip.Infective
 }
 
 // beginCycle has all nodes act on what they know when a cycle begins, and returns
@@ -208,6 +220,9 @@ func (x *rounds) beginCycle() []contact {
 	for _, i := range due {
 		x.tick(i)
 		begun = x.take(begun, i, nobody, 0)
+		if n := &x.nodes[i]; n.suspect {
+			x.lookAt(n) // now, for its core is at hand
+		}
 	}
 	return begun
 }
@@ -259,19 +274,20 @@ func (x *rounds) idle(c *contact) bool {
 // partner returns the node that the slot's anycast peer stands for in this cycle.
 func (x *rounds) partner(i int32, slot int) int32 {
 	n := &x.nodes[i]
+	partners := x.partners[int(i)*x.slots:][:x.slots]
 	if n.drawn != x.cycle {
 		n.drawn = x.cycle
-		for k := range n.partner {
-			n.partner[k] = nobody
+		for k := range partners {
+			partners[k] = nobody
 		}
 	}
-	for n.partner[slot] == nobody {
+	for partners[slot] == nobody {
 		p := int32(x.rng.IntN(x.Nodes))
-		if p != i && !slices.Contains(n.partner, p) {
-			n.partner[slot] = p
+		if p != i && !slices.Contains(partners, p) {
+			partners[slot] = p
 		}
 	}
-	return n.partner[slot]
+	return partners[slot]
 }
 
 // slotOf returns the number that the name of an anycast peer ends with.
@@ -296,7 +312,7 @@ func (x *rounds) receive(c *contact) {
 			n.got, n.from, n.hops = int32(x.cycle), c.from, x.nodes[c.from].hops+1
 			x.hops = max(x.hops, int(n.hops))
 			x.reached++
-			x.infective = append(x.infective, c.to)
+			x.infective, n.suspect = append(x.infective, c.to), true
 		}
 	}
 	n.core.Receive(x.anyone[c.slot], m)
@@ -308,7 +324,9 @@ func (x *rounds) take(list []contact, i, peer int32, slot int) []contact {
 	core := x.nodes[i].core
 	for again := true; again; {
 		out := core.Take()
-		mustf(len(out.Disconnect) == 0, "node %d disconnects: %v", i, out.Disconnect)
+		if len(out.Disconnect) > 0 {
+			mustf(false, "node %d disconnects: %v", i, out.Disconnect)
+		}
 		for _, s := range out.Send {
 			c := contact{from: i, to: nobody, slot: slotOf(s.To), msg: s.Msg}
 			if peer != nobody && c.slot == slot {
@@ -337,15 +355,29 @@ func (x *rounds) count(c *contact) {
 		x.tally.sent(nil, 0, x.pushSize, false)
 		return
 	}
-	if m, ok := c.msg.(*wire.Rumors); ok {
+	switch m := c.msg.(type) {
+	case *wire.Rumors:
 		for i := range m.Rumors {
 			if m.Rumors[i].ID == x.short {
 				x.sent++
 			}
 		}
+	case *wire.Contact:
+		if len(m.Rumors) > 0 {
+			break
+		}
+		if x.questionSize == 0 {
+			x.questionSize = x.sizeOf(m)
+		}
+		x.tally.sent(m, -1, x.questionSize, false)
+		return
 	}
-	x.code = wire.AppendMessage(x.code[:0], c.msg)
-	x.tally.sent(c.msg, -1, len(x.code), false)
+	x.tally.sent(c.msg, -1, x.sizeOf(c.msg), false)
+}
+
+func (x *rounds) sizeOf(m wire.Message) int {
+	x.code = wire.AppendMessage(x.code[:0], m)
+	return len(x.code)
 }
 
 // tree notes how the rumor came to each node.

@@ -22,6 +22,8 @@ type Tally struct {
 
 	first int // index of the first batch that counts
 	kinds map[reflect.Type]int
+	last  reflect.Type // of the last message that was looked up: many of one kind follow one another
+	kind  int          // its index in Kinds
 }
 
 // KindTally counts the messages of one kind.
@@ -74,13 +76,7 @@ func (t *Tally) sent(m wire.Message, batch, size int, repair bool) {
 	i := pushKind
 	switch {
 	case batch < 0:
-		typ := reflect.TypeOf(m)
-		known := false
-		if i, known = t.kinds[typ]; !known {
-			i = len(t.Kinds)
-			t.kinds[typ] = i
-			t.Kinds = append(t.Kinds, KindTally{Kind: strings.ToLower(typ.Elem().Name())})
-		}
+		i = t.kindOf(reflect.TypeOf(m))
 	case batch < t.first:
 		return
 	case repair:
@@ -88,6 +84,21 @@ func (t *Tally) sent(m wire.Message, batch, size int, repair bool) {
 	}
 	t.Kinds[i].Messages++
 	t.Kinds[i].Bytes += uint64(size)
+}
+
+// kindOf returns the index of a kind of messages, made if need be.
+func (t *Tally) kindOf(typ reflect.Type) int {
+	if typ == t.last {
+		return t.kind
+	}
+	i, known := t.kinds[typ]
+	if !known {
+		i = len(t.Kinds)
+		t.kinds[typ] = i
+		t.Kinds = append(t.Kinds, KindTally{Kind: strings.ToLower(typ.Elem().Name())})
+	}
+	t.last, t.kind = typ, i
+	return i
 }
 
 // received counts a batch that reached a node.
