@@ -109,8 +109,7 @@ func (s *Sim) link(a, b *Node) bool {
 		return false
 	}
 	for _, e := range [2][2]*Node{{a, b}, {b, a}} {
-		i, _ := e[0].findLink(e[1])
-		e[0].links = slices.Insert(e[0].links, i, &link{peer: e[1]})
+		e[0].addLink(e[1])
 	}
 	a.tick()
 	b.tick()
@@ -137,7 +136,7 @@ func (s *Sim) unlink(a, b *Node) {
 			continue
 		}
 		x.links[i].down = true
-		x.links = slices.Delete(x.links, i, i+1)
+		x.links, x.tags = slices.Delete(x.links, i, i+1), slices.Delete(x.tags, i, i+1)
 		if x.core != nil {
 			x.tick()
 			x.core.PeerDown(y.id)

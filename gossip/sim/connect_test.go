@@ -155,7 +155,7 @@ func TestCrashWithoutRestartIsForGood(t *testing.T) {
 		t.Error("want it down, and the other to know")
 	}
 	for _, e := range s.queue.heap {
-		if e.kind == evCall {
+		if _, ok := e.do.(call); ok {
 			t.Error("somebody still tries to reach it")
 		}
 	}

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/busnode/busnode/gossip"
@@ -140,7 +142,7 @@ func (s *Sim) dispatch(d *delivery) {
 			twin := s.newDelivery(d.from, d.link, d.lane)
 			twin.items, twin.frame = append(twin.items, d.items...), append(twin.frame, d.frame...)
 			twin.size = d.size
-			s.queue.push(event{at: s.now.Add(s.latency() + s.Net.Latency), kind: evArrive, d: twin})
+			s.queue.push(s.now.Add(s.latency()+s.Net.Latency), arrive{twin})
 		}
 		if s.params.Encode && s.chance(s.Faults.Corrupt) {
 			d.corrupt = true
@@ -148,7 +150,7 @@ func (s *Sim) dispatch(d *delivery) {
 		}
 		if s.chance(s.Faults.Reorder) && passes {
 			late := time.Duration(s.rng.Int64N(int64(s.Faults.ReorderBy) + 1))
-			s.queue.push(event{at: s.now.Add(s.latency() + late), kind: evArrive, d: d})
+			s.queue.push(s.now.Add(s.latency()+late), arrive{d})
 			return
 		}
 	}
@@ -191,7 +193,7 @@ func (s *Sim) transfer(d *delivery) {
 	depart := max(s.now, d.from.frozen)
 	at := max(depart.Add(s.latency()+s.resent(d.size)), l.last[d.lane])
 	l.last[d.lane] = at
-	s.queue.push(event{at: at, kind: evArrive, d: d})
+	s.queue.push(at, arrive{d})
 }
 
 // resent returns by how much a frame comes later because packets of it were lost.
@@ -219,7 +221,7 @@ func (s *Sim) resent(size int) (late time.Duration) {
 func (n *Node) lookLater() {
 	if n.look == 0 && len(n.up[0])+len(n.up[1]) > 0 {
 		n.look = max(n.upFree, n.frozen, n.sim.now)
-		n.sim.queue.push(event{at: n.look, kind: evUplink, node: n})
+		n.sim.queue.push(n.look, uplink{n})
 	}
 }
 
@@ -264,7 +266,7 @@ func (n *Node) launch(d *delivery) {
 	n.upFree = s.now.Add(s.sending(d.size))
 	at := max(s.now.Add(s.latency()), l.reach[d.lane])
 	l.reach[d.lane] = at
-	s.queue.push(event{at: at, kind: evReach, d: d})
+	s.queue.push(at, reach{d})
 }
 
 // sending returns how long a frame takes to leave, or to come in.
@@ -286,7 +288,7 @@ func (s *Sim) reach(d *delivery) {
 	d.to.down = begin.Add(s.sending(d.size))
 	at := max(d.to.down.Add(s.resent(d.size)), l.last[d.lane])
 	l.last[d.lane] = at
-	s.queue.push(event{at: at, kind: evArrive, d: d})
+	s.queue.push(at, arrive{d})
 }
 
 func (s *Sim) arrive(d *delivery) {
@@ -302,6 +304,29 @@ func (n *Node) linkTo(peer *Node) *link {
 		return n.links[i]
 	}
 	return nil
+}
+
+// linkNamed is linkTo for a peer that the core names. It is on the way of each message: the tags are
+// side by side in memory, where links, peers and names are not.
+func (n *Node) linkNamed(id wire.PeerID) *link {
+	if i := slices.Index(n.tags, tagOf(id)); i >= 0 {
+		return n.links[i]
+	}
+	return nil
+}
+
+// tagOf returns a number by which the names of nodes differ: they are random.
+func tagOf(id wire.PeerID) uint64 {
+	var last [8]byte
+	copy(last[:], id[len(id)-len(last):])
+	return binary.BigEndian.Uint64(last[:])
+}
+
+func (n *Node) addLink(peer *Node) {
+	i, _ := n.findLink(peer)
+	tag := tagOf(peer.id)
+	mustf(!slices.Contains(n.tags, tag), "two nodes have nearly one name")
+	n.links, n.tags = slices.Insert(n.links, i, &link{peer: peer}), slices.Insert(n.tags, i, tag)
 }
 
 func (n *Node) findLink(peer *Node) (int, bool) {

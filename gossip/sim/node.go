@@ -29,6 +29,7 @@ type Node struct {
 	former []string    // interests that were taken back
 	wake   gossip.Time // when its deadline's event is due; 0: there is none
 	links  []*link     // by the peer's index
+	tags   []uint64    // of the same peers' names, see tagOf
 	kept   []*Node     // the overlay's links, up or not
 	log    nodeLog
 
@@ -232,7 +233,7 @@ func (n *Node) step() {
 	at := max(deadline.Add(-n.phase), n.sim.now)
 	if n.wake == 0 || at < n.wake {
 		n.wake = at
-		n.sim.queue.push(event{at: at, kind: evWake, node: n})
+		n.sim.queue.push(at, wake{n})
 	}
 }
 
@@ -270,11 +271,7 @@ func (n *Node) send(out []gossip.Send) (told bool) {
 	frames := s.frames[:0]
 	for i := range out {
 		m := &out[i]
-		peer := s.byID[m.To]
-		var l *link
-		if peer != nil {
-			l = n.linkTo(peer)
-		}
+		l := n.linkNamed(m.To)
 		if l == nil {
 			continue // it went down: the core knows, or is about to
 		}
@@ -296,7 +293,7 @@ func (n *Node) send(out []gossip.Send) (told bool) {
 		}
 		d.add(s, m.Msg, batch)
 		for _, o := range s.watch {
-			o.Sent(n, peer, m.Msg, batch)
+			o.Sent(n, l.peer, m.Msg, batch)
 		}
 	}
 	for _, d := range frames {

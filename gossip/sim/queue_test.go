@@ -16,10 +16,9 @@ func TestQueueIsOrderedByTimeThenByMaking(t *testing.T) {
 		var model []event
 		for _, push := range rapid.SliceOfN(rapid.Bool(), 0, 200).Draw(t, "pushes") {
 			if push {
-				e := event{at: gossip.Time(rapid.IntRange(0, 9).Draw(t, "at")), kind: evWake}
-				q.push(e)
-				e.seq = q.seq
-				model = append(model, e)
+				at := gossip.Time(rapid.IntRange(0, 9).Draw(t, "at"))
+				q.push(at, wake{})
+				model = append(model, event{at: at, seq: q.seq})
 				continue
 			}
 			if len(model) == 0 {

@@ -133,7 +133,7 @@ func (s *Sim) note(from, to, what int, bytes []byte) {
 
 // At calls do when d has passed from now.
 func (s *Sim) At(d time.Duration, do func()) {
-	s.queue.push(event{at: s.now.Add(max(d, 0)), kind: evCall, do: do})
+	s.queue.push(s.now.Add(max(d, 0)), call(do))
 }
 
 // Run lets d pass.
@@ -156,25 +156,10 @@ func (s *Sim) RunUntil(d time.Duration, done func() bool) bool {
 		e := s.queue.pop()
 		s.now = e.at
 		s.events++
-		s.handle(&e)
+		e.do.happen(s, e.at)
 	}
 	s.now = end
 	return done()
-}
-
-func (s *Sim) handle(e *event) {
-	switch e.kind {
-	case evCall:
-		e.do()
-	case evWake:
-		e.node.woken(e.at)
-	case evUplink:
-		e.node.uplinkFree(e.at)
-	case evReach:
-		s.reach(e.d)
-	case evArrive:
-		s.arrive(e.d)
-	}
 }
 
 // Observer is told what happens at nodes. Embed [Ignore] for what is of no concern.

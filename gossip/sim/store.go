@@ -46,6 +46,8 @@ func (s *Sim) Batches() []Published { return s.store.batches }
 // indexOf returns the index of a batch; it was published, for signatures do not lie.
 func (s *Sim) indexOf(id wire.BatchID) int {
 	i, ok := s.store.byID[id]
-	mustf(ok, "batch %v was never published", id)
+	if !ok {
+		mustf(false, "batch %v was never published", id)
+	}
 	return int(i)
 }
