@@ -86,8 +86,8 @@ func newBeatState() beatState {
 func (c *Core) beat() {
 	c.repeatOwn()
 	c.calm++
-	var neighbours, others []*peer
-	var all []*peer
+	const few = 16 // lists that are no longer take no memory
+	neighbours, others, all := make([]*peer, 0, few), make([]*peer, 0, few), make([]*peer, 0, few)
 	for _, p := range c.peerList {
 		if p.member() {
 			continue // what they say of themselves shows whether there is need

@@ -217,8 +217,7 @@ func (c *Core) unsolicited(m wire.Message) {
 func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	c.PeerDown(id)
 	p := &peer{
-		id: id, info: info, plain: map[string]struct{}{}, wants: map[uint32]*want{},
-		beat: newBeatState(),
+		id: id, info: info, plain: map[string]struct{}{}, beat: newBeatState(),
 	}
 	p.author, p.hasAuthor = wire.AuthorOf(id)
 	c.peers[id] = p

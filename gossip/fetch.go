@@ -268,6 +268,9 @@ func (c *Core) newWant(p *peer) *want {
 	w := &want{id: c.wantID, peer: p, weight: wholeWant, progress: c.now, began: c.now}
 	w.excused = p.member() // what it sent may be lost on the way
 	p.used = c.now
+	if p.wants == nil {
+		p.wants = map[uint32]*want{}
+	}
 	p.wants[w.id] = w
 	p.wantList = append(p.wantList, w)
 	c.timers.at(c.now.Add(c.wantTimeout(p)), wantTimer{w})

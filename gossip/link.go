@@ -95,6 +95,9 @@ func (c *Core) linkTo(a *author, p *peer) *link {
 		// our own first batch floods.
 		l.lazy = tp.lazy
 	}
+	if a.links == nil { // it is about to spread, and then there is one for each neighbour
+		a.links = make([]link, 0, min(len(a.topic.peers), c.cfg.Degree))
+	}
 	a.links = append(a.links, l)
 	if forgotten := c.links.remember(a); forgotten {
 		c.stats.AuthorsForgotten++

@@ -39,7 +39,7 @@ type peer struct {
 	erred    Time // when demerits were last reckoned up
 	hearsay  int  // authors that it was first to tell of
 
-	wants               map[uint32]*want // outstanding at it; looked up, never ranged over
+	wants               map[uint32]*want // outstanding at it; looked up, never ranged over; nil: there were none
 	wantList            []*want          // the same, oldest first
 	have                *wire.Have       // being gathered by tellHead, else nil
 	advance             *wire.Advance    // the same

@@ -26,7 +26,8 @@ func (c *Core) chooseNeighbours(t *topic) {
 	if !t.interested && !t.listed {
 		return
 	}
-	var wanting, publishing []*topicPeer
+	const few = 16 // lists that are no longer take no memory
+	wanting, publishing := make([]*topicPeer, 0, few), make([]*topicPeer, 0, few)
 	for _, tp := range t.peers {
 		switch {
 		case tp.peer.member():

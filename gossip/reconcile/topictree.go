@@ -69,8 +69,12 @@ func NewTopicTree(link Key, topics []TopicState) *TopicTree {
 	if !slices.IsSortedFunc(topics, TopicState.compare) {
 		slices.SortFunc(topics, TopicState.compare)
 	}
-	if empty == 0 {
+	switch empty {
+	case 0:
 		t.held = topics
+		return t
+	case len(topics):
+		t.empty = topics
 		return t
 	}
 	t.held = make([]TopicState, 0, len(topics)-empty)

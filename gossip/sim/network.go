@@ -75,6 +75,7 @@ type delivery struct {
 	size     int
 	pushes   int // bytes of batches in it
 	items    []item
+	room     [2]item   // for them: most frames have no more
 	frame    []byte    // encoded, if Params.Encode
 	next     *delivery // in the list of those for use again
 }
@@ -83,6 +84,7 @@ func (s *Sim) newDelivery(from *Node, l *link, lane gossip.Lane) *delivery {
 	d := s.free
 	if d == nil {
 		d = &delivery{}
+		d.items = d.room[:0]
 	} else {
 		s.free = d.next
 	}
