@@ -296,7 +296,9 @@ func (c *Core) receiveHeartbeat(p *peer, m *wire.Heartbeat) {
 		return
 	}
 	b.heard, b.offset = true, time.Duration(m.Wall-c.wall)
-	c.judgeClock()
+	if c.clockOff || b.offset.Abs() > wire.FutureMax {
+		c.judgeClock() // else the median was within bounds, and one more offset there keeps it so
+	}
 	if p.nearness() == nothingCommon {
 		c.answerClock(p)
 		return

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/busnode/busnode/gossip/wire"
@@ -60,6 +59,7 @@ type Core struct {
 	topics    map[string]*topic
 	batches   map[wire.ShortID]*entry // looked up, never ranged over
 	peerList  []*peer                 // sorted by ID: iterate this, never the map
+	orders    orders                  // of the same
 	topicList []*topic                // sorted by name
 	interests interests
 
@@ -140,7 +140,7 @@ func New(self wire.Author, cfg Config, seed uint64, now Time, wall wire.Time) (*
 // Receive handles a message from a peer. A batch in it was verified. The core
 // keeps no reference to m's bytes, but for the batch's ID and header fields.
 func (c *Core) Receive(from wire.PeerID, m wire.Message) {
-	p := c.peers[from]
+	p := c.peerOf(from)
 	if p == nil {
 		c.unsolicited(m) // it went down while the message was on its way
 		return
@@ -211,6 +211,19 @@ func (c *Core) unsolicited(m wire.Message) {
 	}
 }
 
+// peerOf returns a peer that is up, or nil. It is for the way of each message: to look up the map is
+// to compare IDs, which are anywhere in memory.
+func (c *Core) peerOf(id wire.PeerID) *peer {
+	if i, ok := c.findPeer(id); ok {
+		return c.peerList[i]
+	}
+	return nil
+}
+
+func (c *Core) findPeer(id wire.PeerID) (int, bool) {
+	return c.orders.find(id, func(i int) wire.PeerID { return c.peerList[i].id })
+}
+
 // PeerUp tells that frames can be exchanged with p from now on. A peer that is
 // up already is taken down first. One that a segment reaches alone, a member, is told
 // nothing until there is need: what it says of itself to all there is all that is known of it.
@@ -221,10 +234,9 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 	}
 	p.author, p.hasAuthor = wire.AuthorOf(id)
 	c.peers[id] = p
-	i, _ := slices.BinarySearchFunc(c.peerList, id, func(p *peer, id wire.PeerID) int {
-		return strings.Compare(string(p.id), string(id))
-	})
+	i, _ := c.findPeer(id)
 	c.peerList = slices.Insert(c.peerList, i, p)
+	c.orders.insert(i, id)
 	for p.mine == 0 {
 		p.mine = c.rngPeers.Uint64()
 	}
@@ -247,13 +259,15 @@ func (c *Core) PeerUp(id wire.PeerID, info PeerInfo) {
 
 // PeerDown tells that p can no longer be reached.
 func (c *Core) PeerDown(id wire.PeerID) {
-	p := c.peers[id]
-	if p == nil {
+	i, ok := c.findPeer(id)
+	if !ok {
 		return
 	}
+	p := c.peerList[i]
 	p.down = true
 	delete(c.peers, id)
-	c.peerList = slices.DeleteFunc(c.peerList, func(q *peer) bool { return q == p })
+	c.peerList = slices.Delete(c.peerList, i, i+1)
+	c.orders.remove(i)
 	for _, m := range p.heard {
 		m.peer = nil
 	}
@@ -264,7 +278,6 @@ func (c *Core) PeerDown(id wire.PeerID) {
 		c.noteAlone()
 	}
 	c.forgetTold(p)
-	c.judgeClock()
 }
 
 // forgetTold forgets what the peer was told and told us on its connection.
@@ -288,6 +301,7 @@ func (c *Core) forgetTold(p *peer) {
 		c.forgetHearsay(tp.topic)
 		c.forgetTopic(tp.topic)
 	}
+	c.judgeClock()
 }
 
 // sayHello begins what we tell the peer.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/busnode/busnode/gossip/reconcile"
@@ -92,7 +91,6 @@ func (p *peer) matches(name string) bool {
 type topicPeer struct {
 	peer  *peer
 	topic *topic
-	order uint64 // orderOf the peer's ID
 
 	wants   bool            // its filters match: it is to be sent all
 	covered bool            // of who is heard on a segment: a chain of streams leads there, see coverage
@@ -193,23 +191,36 @@ func (t *topic) topicPeerOf(p *peer) *topicPeer {
 }
 
 func (t *topic) find(id wire.PeerID) (int, bool) {
-	order := orderOf(id)
-	return slices.BinarySearchFunc(t.peers, id, func(tp *topicPeer, id wire.PeerID) int {
-		if tp.order != order {
-			return cmp.Compare(tp.order, order)
-		}
-		return strings.Compare(string(tp.peer.id), string(id))
-	})
+	return t.orders.find(id, func(i int) wire.PeerID { return t.peers[i].peer.id })
 }
 
+// orders are numbers by which a list of peers ascends: orderOf their IDs. A search looks at them side
+// by side in memory, and at hardly any peer but the one that it finds.
+type orders []uint64
+
 // orderOf returns a number by which most IDs are ordered as they are themselves, and the others are
-// equal: the first 8 bytes, of which those of Ed25519 keys have 6 in common. So most comparisons
-// need not look for the ID, which is elsewhere in memory.
+// equal: the first 8 bytes, of which those of Ed25519 keys have 6 in common.
 func orderOf(id wire.PeerID) uint64 {
 	var first [8]byte
 	copy(first[:], id)
 	return binary.BigEndian.Uint64(first[:])
 }
+
+// find returns where the peer is in the list, or would be; at tells the IDs there.
+func (o orders) find(id wire.PeerID, at func(i int) wire.PeerID) (int, bool) {
+	order := orderOf(id)
+	i, _ := slices.BinarySearch(o, order)
+	for ; i < len(o) && o[i] == order; i++ {
+		if other := at(i); other >= id {
+			return i, other == id
+		}
+	}
+	return i, false
+}
+
+func (o *orders) insert(i int, id wire.PeerID) { *o = slices.Insert(*o, i, orderOf(id)) }
+
+func (o *orders) remove(i int) { *o = slices.Delete(*o, i, i+1) }
 
 // meet returns the relation of p and t, made if need be.
 func (c *Core) meet(p *peer, t *topic) *topicPeer {
@@ -217,8 +228,9 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 	if ok {
 		return t.peers[i]
 	}
-	tp := &topicPeer{peer: p, topic: t, order: orderOf(p.id), met: c.now}
+	tp := &topicPeer{peer: p, topic: t, met: c.now}
 	t.peers = slices.Insert(t.peers, i, tp)
+	t.orders.insert(i, p.id)
 	j, _ := slices.BinarySearchFunc(p.topics, t.hash, func(tp *topicPeer, hash uint64) int {
 		return cmp.Compare(tp.topic.hash, hash)
 	})
@@ -231,7 +243,10 @@ func (c *Core) meet(p *peer, t *topic) *topicPeer {
 // from the peer's list.
 func (c *Core) leaveTopic(tp *topicPeer) {
 	p, t := tp.peer, tp.topic
-	t.peers = slices.DeleteFunc(t.peers, func(x *topicPeer) bool { return x == tp })
+	if i, ok := t.find(p.id); ok && t.peers[i] == tp {
+		t.peers = slices.Delete(t.peers, i, i+1)
+		t.orders.remove(i)
+	}
 	c.dropClaims(tp)
 	t.forgetClaims(p)
 	c.forgetHearsay(t)

@@ -20,6 +20,7 @@ type topic struct {
 	monger   *monger // the same, if rumors are mongered; else nil
 
 	peers      []*topicPeer // sorted by peer ID
+	orders     orders       // of the same
 	passive    []passiveEntry
 	missing    int // peers that it lacks; valid within makeWishes
 	authors    map[wire.Author]*author
