@@ -65,6 +65,9 @@ func finite(v float64) float64 {
 
 // sim makes one simulation and shows what it found.
 func (a *app) sim(ctx context.Context, f *simFlags) error {
+	if err := f.fits(availableMemory()); err != nil {
+		return err
+	}
 	defer a.hurry(f.nodes)()
 	show := a.newDisplay()
 	defer show.stop()

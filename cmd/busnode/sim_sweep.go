@@ -114,8 +114,11 @@ func newSweep(f *simFlags, vary string) (*sweep, error) {
 }
 
 func (a *app) sweep(ctx context.Context, s *sweep) error {
-	most := 0
+	most, free := 0, availableMemory()
 	for _, f := range s.flags {
+		if err := f.fits(free); err != nil {
+			return err
+		}
 		most = max(most, f.nodes)
 	}
 	defer a.hurry(most)()
