@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,4 +169,55 @@ func TestALinkThatFlapsDoesNotThrash(t *testing.T) {
 		n.held("t", 4*seconds)
 		n.read("t", 4*seconds)
 	}
+}
+
+// TestWhoMissedMuchCompletesByMulticast has a node come late, and another stopped for five
+// seconds, where no unicast passes. All that they missed is history when they ask.
+func TestWhoMissedMuchCompletesByMulticast(t *testing.T) {
+	const events, size, stop = 300, "1KiB", 5 * time.Second
+	hosts := netnstest.New(t).LAN(5)
+	for _, h := range hosts {
+		h.Filter(noUnicast, noUnicast)
+	}
+	w := newHostNetwork(t)
+	var nodes []*hosted
+	for _, h := range hosts[:4] {
+		nodes = append(nodes, w.start(h))
+	}
+	awaitPaths(t, nodes, "multicast")
+	publish := func() {
+		t.Helper()
+		pub := busnode(t, "pub", "t", "--data", nodes[0].dir, "--count", fmt.Sprint(events), "--size", size)
+		if out, err := pub.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	publish()
+	for _, n := range nodes {
+		n.held("t", events)
+	}
+	time.Sleep(3 * time.Second) // nothing is repaired any more
+	began := time.Now()
+	late := w.start(hosts[4])
+	late.held("t", events)
+	t.Logf("the late node holds all after %v", time.Since(began))
+
+	stopped, others := nodes[2], []*hosted{nodes[0], nodes[1], nodes[3], late}
+	signal := func(s syscall.Signal) {
+		t.Helper()
+		if err := stopped.cmd.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(syscall.SIGSTOP)
+	began = time.Now()
+	publish()
+	for _, n := range others {
+		n.held("t", 2*events)
+	}
+	time.Sleep(time.Until(began.Add(stop)))
+	signal(syscall.SIGCONT)
+	began = time.Now()
+	stopped.held("t", 2*events)
+	t.Logf("the stopped node holds all after %v", time.Since(began))
 }

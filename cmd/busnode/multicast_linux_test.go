@@ -27,31 +27,50 @@ type hosted struct {
 	host *netnstest.Host
 }
 
+// hostNetwork is a private network whose nodes run on hosts of a lab.
+type hostNetwork struct {
+	t        *testing.T
+	exe, key string
+	args     []string // of each node's run
+}
+
+func newHostNetwork(t *testing.T, args ...string) *hostNetwork {
+	t.Helper()
+	w := &hostNetwork{t: t, key: filepath.Join(t.TempDir(), "net.key"), args: args}
+	if out, err := busnode(t, "keygen", w.key).CombinedOutput(); err != nil {
+		t.Fatalf("keygen: %v: %s", err, out)
+	}
+	var err error
+	if w.exe, err = exec.LookPath("busnode"); err != nil { // this test binary, under the name that makes it busnode
+		t.Fatal(err)
+	}
+	return w
+}
+
+// start runs a node on a host.
+func (w *hostNetwork) start(h *netnstest.Host) *hosted {
+	w.t.Helper()
+	n := &hosted{node{t: w.t, name: h.Name, dir: filepath.Join(w.t.TempDir(), h.Name)}, h}
+	n.cmd = h.Command(w.exe, append([]string{"run", "--data", n.dir, "--psk", w.key, "--topic", "t"}, w.args...)...)
+	n.cmd.Env = withoutSettings(os.Environ())
+	n.cmd.Stderr = &n.log
+	if err := n.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(n.stop)
+	if _, err := awaitAddrs(n.dir); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
 // hostNodes runs a node of one private network on each host.
 func hostNodes(t *testing.T, hosts []*netnstest.Host, args ...string) []*hosted {
 	t.Helper()
-	key := filepath.Join(t.TempDir(), "net.key")
-	if out, err := busnode(t, "keygen", key).CombinedOutput(); err != nil {
-		t.Fatalf("keygen: %v: %s", err, out)
-	}
-	exe, err := exec.LookPath("busnode") // this test binary, under the name that makes it busnode
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := newHostNetwork(t, args...)
 	nodes := make([]*hosted, len(hosts))
 	for i, h := range hosts {
-		n := &hosted{node{t: t, name: h.Name, dir: filepath.Join(t.TempDir(), h.Name)}, h}
-		n.cmd = h.Command(exe, append([]string{"run", "--data", n.dir, "--psk", key, "--topic", "t"}, args...)...)
-		n.cmd.Env = withoutSettings(os.Environ())
-		n.cmd.Stderr = &n.log
-		if err := n.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(n.stop)
-		if _, err := awaitAddrs(n.dir); err != nil {
-			t.Fatal(err)
-		}
-		nodes[i] = n
+		nodes[i] = w.start(h)
 	}
 	return nodes
 }
