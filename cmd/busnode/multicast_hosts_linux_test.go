@@ -42,6 +42,9 @@ func TestEventsFlowBetweenHostsOfAllKinds(t *testing.T) {
 		{"two cards each", 2, oneSubnet, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.addrs != "" {
+				t.Skip("skipped: one kind serves with -short")
+			}
 			lab := netnstest.New(t)
 			lab.Switch("lan")
 			var hosts []*netnstest.Host
