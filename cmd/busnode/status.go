@@ -59,7 +59,8 @@ func printStatus(w *bytes.Buffer, s *api.Status) {
 	if s.Log.Durable {
 		where = "on disk"
 	}
-	row("log", fmt.Sprintf("%s %s, %s, %s", humanize.Comma(int64(s.Log.Events)), english.PluralWord(int(s.Log.Events), "event", ""),
+	events := int(s.Log.Events)
+	row("log", fmt.Sprintf("%s %s, %s, %s", humanize.Comma(int64(events)), english.PluralWord(events, "event", ""),
 		size(s.Log.Bytes), where))
 	row("multicast", strings.Join(multicastRows(&s.Multicast), "\n\t"))
 	title := "counters"
