@@ -98,7 +98,7 @@ func (n *rounds) settle(node int, out Output) []Send {
 		c.Stored(out.Persist)
 	}
 	c.Tick(n.now(), testEpoch+wire.Time(n.now()))
-	return out.Send
+	return slices.Clone(out.Send) // the node may be asked again before all is delivered
 }
 
 func (n *rounds) now() Time { return n.cycle * Time(n.every) }
@@ -108,7 +108,7 @@ func (n *rounds) run() {
 	n.cycle++
 	for i, c := range n.nodes {
 		c.Tick(n.now(), testEpoch+wire.Time(n.now()))
-		n.said[i] = c.Take().Send
+		n.said[i] = append(n.said[i][:0], c.Take().Send...)
 		n.draw(i)
 	}
 	for _, i := range n.rng.Perm(len(n.nodes)) { // which contact comes first at a node is chance
