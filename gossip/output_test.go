@@ -27,7 +27,7 @@ func TestOutputIsTheCallersUntilTheNextTake(t *testing.T) {
 		}
 		c.Take()
 		for _, s := range out.Send[:cap(out.Send)] {
-			if len(out.Send) <= givenMax && s.Msg != nil && !slices.ContainsFunc(c.out.Send, func(x Send) bool { return x.Msg == s.Msg }) {
+			if cap(out.Send) <= givenMax && s.Msg != nil {
 				t.Fatalf("round %d: a message is kept that nobody will read", round)
 			}
 		}
