@@ -2,6 +2,7 @@ package multicast
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,8 +31,8 @@ type spy struct {
 	heard [][]byte
 }
 
-// newSpy joins the group of a node from a host of the lab.
-func newSpy(t testing.TB, h *netnstest.Host, of *node) *spy {
+// newSpy joins a network's group from a host of the lab.
+func newSpy(t testing.TB, h *netnstest.Host, group socket.Group) *spy {
 	t.Helper()
 	all, err := hostMachine{h}.interfaces()
 	i := slices.IndexFunc(all, func(i socket.Interface) bool { return i.Name == "eth0" })
@@ -40,7 +41,7 @@ func newSpy(t testing.TB, h *netnstest.Host, of *node) *spy {
 	}
 	s := &spy{t: t}
 	h.Do(func() (err error) {
-		s.conn, err = socket.Open(all[i], socket.IPv6, of.Status().Group)
+		s.conn, err = socket.Open(all[i], socket.IPv6, group)
 		return err
 	})
 	var reader sync.WaitGroup
@@ -178,7 +179,7 @@ func TestStrangersOnTheWireGetNothing(t *testing.T) {
 	hosts := lab.LAN(3)
 	a, b := startOnHost(t, 0, hosts[0]), startOnHost(t, 1, hosts[1])
 	await(t, "each hears the other", func() bool { return len(a.Members()) == 1 && len(b.Members()) == 1 })
-	s := newSpy(t, hosts[2], a)
+	s := newSpy(t, hosts[2], a.group)
 	talk := func(frames int) {
 		for i := range frames {
 			a.send("segment:eth0", carrier.News, fmt.Sprintf("%d", i)+strings.Repeat(".", 5000))
@@ -243,7 +244,7 @@ func TestStrangersOnTheWireGetNothing(t *testing.T) {
 }
 
 // spoof gives a host another's address of the link in its own's stead.
-func spoof(t *testing.T, victim, liar *netnstest.Host) {
+func spoof(t testing.TB, victim, liar *netnstest.Host) {
 	t.Helper()
 	all, err := hostMachine{victim}.interfaces()
 	if err != nil {
@@ -269,7 +270,7 @@ func TestGarbageCostsLittle(t *testing.T) {
 	fixed := func(c *Config) { c.Rates = segment.Rates{Start: 20_000_000, Max: 20_000_000} }
 	a, b := startOnHost(t, 0, hosts[0], fixed), startOnHost(t, 1, hosts[1], fixed)
 	await(t, "each hears the other", func() bool { return len(a.Members()) == 1 && len(b.Members()) == 1 })
-	s := newSpy(t, hosts[2], a)
+	s := newSpy(t, hosts[2], a.group)
 	spoof(t, hosts[0], hosts[2])
 	frame := strings.Repeat("x", frameBytes)
 	goodput := func() (frames int) { // in two seconds
@@ -279,28 +280,98 @@ func TestGarbageCostsLittle(t *testing.T) {
 		}
 		return len(take(b, &b.frames))
 	}
-	goodput() // the queue is full from here on
-	without := goodput()
-	bad := garbage(2000*seconds, s.recorded())
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	var sending sync.WaitGroup
-	sending.Go(func() { s.send(bad) })
-	with := goodput()
-	sending.Wait()
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	t.Logf("%d frames without, %d with garbage", without, with)
-	if float64(with) < 0.8*float64(without) || without == 0 {
-		t.Errorf("%d frames with garbage, %d without", with, without)
-	}
-	const most = 24 << 20 // the engine's bound for what is put together, and the spy's record of 2,000 datagrams a second
-	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > most {
-		t.Errorf("%d bytes more are in use", grown)
+	goodput()                       // the queue is full from here on
+	for attempt := 1; ; attempt++ { // for a machine may be busy with something else
+		without := goodput()
+		bad := garbage(2000*seconds, s.recorded())
+		before := heap()
+		var sending sync.WaitGroup
+		sending.Go(func() { s.send(bad) })
+		with := goodput()
+		sending.Wait()
+		// The engine's bound for what is put together, and what the spy has recorded.
+		const most = 24 << 20
+		if grown := heap() - before; grown > most {
+			t.Errorf("%d bytes more are in use", grown)
+		}
+		t.Logf("%d frames without, %d with garbage", without, with)
+		if without > 0 && float64(with) >= 0.8*float64(without) {
+			break
+		}
+		if attempt == attemptsMax {
+			t.Fatalf("%d frames with garbage, %d without", with, without)
+		}
 	}
 	e := b.Status().Segments[0].Engine
 	if e.Streams != 1 || e.ReassemblyBytes > 2*segment.StreamMaxBytes || e.FramesGivenUp > 0 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// heap returns how many bytes are in use.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkGarbage compares what a node gets with and without two thousand datagrams of
+// garbage a second, by turns, at the rate that the sender finds.
+//
+//	go test -run - -bench Garbage -benchtime 1x ./p2p/multicast
+func BenchmarkGarbage(b *testing.B) {
+	hosts := netnstest.New(b).LAN(3)
+	var got sink
+	var carriers []*Carrier
+	for i, h := range hosts[:2] {
+		cfg := configOf(b, i)
+		cfg.Rates = segment.Rates{Start: 200_000_000, Max: 2_000_000_000}
+		c := newOn(b, hostMachine{h}, cfg)
+		if err := c.Start(&got); err != nil {
+			b.Fatal(err)
+		}
+		carriers = append(carriers, c)
+	}
+	for _, c := range carriers {
+		await(b, "each hears the other", func() bool { return len(c.Members()) == 1 })
+	}
+	s := newSpy(b, hosts[2], carriers[0].group)
+	spoof(b, hosts[0], hosts[2])
+	time.Sleep(1500 * time.Millisecond) // there are beacons to forge
+	bad := garbage(2000, s.recorded())
+	ctx, cancel := context.WithCancel(b.Context())
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		frame := make([]byte, 64<<10)
+		for carriers[0].Send(ctx, "segment:eth0", carrier.News, frame) == nil {
+		}
+	})
+	time.Sleep(2 * time.Second) // the rate is found
+	const window = time.Second
+	measure := func(meanwhile func()) float64 {
+		before, begin := got.bytes.Load(), time.Now()
+		var running sync.WaitGroup
+		running.Go(meanwhile)
+		time.Sleep(window)
+		rate := float64(got.bytes.Load()-before) / time.Since(begin).Seconds()
+		running.Wait()
+		return rate
+	}
+	for b.Loop() {
+		var without, with []float64
+		for range 7 {
+			without = append(without, measure(func() {}))
+			with = append(with, measure(func() { s.send(bad) }))
+		}
+		b.ReportMetric(median(without)/1e6, "MB/s")
+		b.ReportMetric(median(with)/median(without), "ratio")
+	}
+	cancel()
+	sending.Wait()
+	for _, c := range carriers {
+		if err := c.Close(); err != nil {
+			b.Error(err)
+		}
 	}
 }
