@@ -137,88 +137,6 @@ func TestTheSegmentTakesOverWhenUnicastDies(t *testing.T) {
 	}
 }
 
-// measure publishes events of 1 KiB in one go, some to a batch, and returns the bytes
-// sent until all hold them, in copies of the payload, and how long it took.
-func measure(n *network, nodes []*node, batches, events int) (streams, segment float64, took time.Duration) {
-	had := nodes[0].events("x")
-	before, beforeOn, began := n.streamBytes, n.segment.bytes, n.now
-	nodes[0].padding = 1 << 10
-	for range batches {
-		nodes[0].publish("x", events)
-	}
-	last := n.now
-	for i := range nodes {
-		nodes[i].onRead = func(*wire.Header) { last = n.now }
-	}
-	n.run(5 * time.Second)
-	n.expect("x", had+batches*events, nodes...)
-	payload := float64(batches * events << 10)
-	streams, segment = float64(n.streamBytes-before)/payload, float64(n.segment.bytes-beforeOn)/payload
-	return streams, segment, time.Duration(last - began)
-}
-
-// The point 6: 20 nodes, 1,000 events of 1 KiB in one go.
-func TestTheShortCutSendsOneCopy(t *testing.T) {
-	always := func(c *Config) { c.Multicast = MulticastAlways }
-	const slow = 20e6 / 8 // where carriers begin
-	for _, c := range []struct{ batches, events, rate int }{
-		{20, 50, 0}, {1000, 1, slow}, {20, 50, slow}, {4, 250, slow},
-	} {
-		n, nodes := lan(t, 20, 20, always)
-		n.segment.rate = c.rate
-		n.connectAll(nodes...)
-		n.run(10 * time.Second)
-		streams, segment, took := measure(n, nodes, c.batches, c.events)
-		t.Logf("%+v: copies %.3f on streams, %.3f on the segment, %v", c, streams, segment, took)
-		bound := 50 * time.Millisecond
-		if c.rate > 0 {
-			bound += time.Duration(1.25 * 1000 * 1024 * 1e9 / slow)
-		}
-		if streams+segment > 1.3 || took > bound {
-			t.Errorf("%+v: %.3f copies, %v", c, streams+segment, took)
-		}
-	}
-}
-
-// The point 6, the other half: multicast is killed and nobody says so.
-func TestStreamsBringWhatASegmentDoesNot(t *testing.T) {
-	n, nodes := lan(t, 21, 20, func(c *Config) { c.Multicast = MulticastAlways })
-	n.connectAll(nodes...)
-	n.run(10 * time.Second)
-	measure(n, nodes, 10, 1)
-	n.segment.killed = true
-	// What streams alone take for two hops, and 50 ms and a round trip more.
-	bound := 2*(n.latency+n.storing) + 50*time.Millisecond + 2*n.latency
-	for i := range 5 {
-		streams, segment, took := measure(n, nodes, 1, 10)
-		t.Logf("event %d after the end: copies %.2f on streams, %.2f on the segment, %v", i, streams, segment, took)
-		if took > bound || i > 0 && took > 2*(n.latency+n.storing) {
-			t.Errorf("event %d after the end took %v, want at most %v", i, took, bound)
-		}
-	}
-	if s := nodes[0].core.Stats(); s.MembersDeaf < 8 {
-		t.Errorf("%d members were found deaf", s.MembersDeaf)
-	}
-	n.segment.killed = false
-	n.run(30 * time.Second)
-	measure(n, nodes, 1, 10) // shows whom it reaches
-	n.run(30 * time.Second)
-	streams, segment, took := measure(n, nodes, 100, 1)
-	t.Logf("when it is back: copies %.3f on streams, %.3f on the segment, %v", streams, segment, took)
-	if streams+segment > 1.3 {
-		t.Errorf("%.3f copies", streams+segment)
-	}
-}
-
-// twice returns how many batches came to nodes that held them.
-func twice(nodes []*node) (n int) {
-	for _, x := range nodes {
-		s := x.core.Stats()
-		n += int(s.SegmentDuplicate + s.RepairDuplicate)
-	}
-	return n
-}
-
 // The point 7: who comes late, and who heard nothing for 5 s, complete by
 // anti-entropy with members, and the others are not sent it all again.
 func TestWhoMissedMuchCompletesOverASegment(t *testing.T) {
@@ -345,76 +263,6 @@ func TestSensorsAndAReader(t *testing.T) {
 	}
 }
 
-// Two overlays on one segment, of which one has a peer elsewhere: what that publishes
-// crosses the segment once, though it is nobody's own there.
-func TestASegmentJoinsTwoOverlays(t *testing.T) {
-	for _, loss := range []float64{0, 0.05} {
-		n, nodes := lan(t, 60, 12, nil)
-		n.segment.loss = loss
-		away := n.add("away", nodes[0].cfg).interest("x")
-		n.connectAll(nodes[:6]...)
-		n.connectAll(nodes[6:]...)
-		n.connect(away, nodes[0])
-		n.run(15 * time.Second)
-		for i, x := range nodes {
-			if s := x.segmentState(); !s.Active || s.Uncovered != 6 {
-				t.Fatalf("node %d: %+v", i, s)
-			}
-		}
-		pushed := func() (n uint64) {
-			for _, x := range nodes {
-				n += x.core.Stats().SegmentPushes
-			}
-			return n
-		}
-		before := pushed()
-		var worst time.Duration
-		var born Time
-		for _, x := range nodes {
-			x.onRead = func(*wire.Header) { worst = max(worst, time.Duration(n.now-born)) }
-		}
-		for range 50 {
-			born = n.now
-			away.publish("x", 1)
-			n.run(2 * time.Second)
-		}
-		n.run(10 * time.Second)
-		n.expect("x", 50, append(nodes, away)...)
-		t.Logf("loss %v: %d pushes to the segment for 50 events, the slowest took %v", loss, pushed()-before, worst)
-		if loss == 0 && (pushed()-before > 60 || worst > 1500*time.Millisecond) {
-			t.Errorf("%d pushes to the segment for 50 events, the slowest took %v", pushed()-before, worst)
-		}
-	}
-}
-
-// A chain of streams covers, whoever is in it.
-func TestAChainOfStreamsCovers(t *testing.T) {
-	n, nodes := lan(t, 61, 6, nil)
-	away := n.add("away", nodes[0].cfg).interest("x")
-	for i := range nodes[1:3] {
-		n.connect(nodes[i], nodes[i+1])
-	}
-	n.connect(nodes[2], away)
-	n.connect(away, nodes[3])
-	n.connect(nodes[4], nodes[3])
-	n.run(20 * time.Second)
-	for i, x := range nodes[:5] {
-		if s := x.segmentState(); s.Uncovered != 1 {
-			t.Errorf("node %d: %+v", i, s)
-		}
-	}
-	if s := nodes[5].segmentState(); s.Uncovered != 5 {
-		t.Errorf("who has no stream: %+v", s)
-	}
-	n.connect(nodes[5], nodes[4])
-	n.run(time.Minute)
-	for i, x := range nodes {
-		if s := x.segmentState(); s.Uncovered != 0 || s.Active {
-			t.Errorf("node %d: %+v", i, s)
-		}
-	}
-}
-
 func TestMulticastOffSendsNothing(t *testing.T) {
 	n, nodes := lan(t, 62, 3, func(c *Config) { c.Multicast = MulticastOff })
 	for i := range 30 {
@@ -458,25 +306,6 @@ func TestTreesOutliveASegmentsUse(t *testing.T) {
 	}
 }
 
-// A chain over a node that does not want the topic carries nothing of it.
-func TestAChainOverStrangersDoesNotCover(t *testing.T) {
-	n, nodes := lan(t, 66, 3, nil)
-	stranger := n.add("stranger", testConfig()).interest("y")
-	n.segment.join(stranger)
-	n.connect(nodes[0], nodes[1])
-	n.connect(nodes[1], stranger)
-	n.connect(stranger, nodes[2])
-	n.run(20 * time.Second)
-	for i, want := range []int{1, 1, 2} {
-		if s := nodes[i].segmentState(); s.Uncovered != want || !s.Active {
-			t.Errorf("node %d: %+v, want %d uncovered", i, s, want)
-		}
-	}
-	nodes[0].publish("x", 1)
-	n.run(time.Second)
-	n.expect("x", 1, nodes...)
-}
-
 // Once in use a segment stays so for 30 s, and longer if it comes and goes.
 func TestASegmentIsUsedForAWhile(t *testing.T) {
 	n, nodes := lan(t, 67, 2, nil)
@@ -494,36 +323,6 @@ func TestASegmentIsUsedForAWhile(t *testing.T) {
 		took := time.Duration(n.now-began) + time.Second
 		if want *= time.Second; took < want-2*time.Second || took > want+2*time.Second {
 			t.Errorf("time %d: it was used for %v, want %v", i, took, want)
-		}
-	}
-}
-
-// The rate of acknowledgements on a segment does not grow with its members.
-func TestAcknowledgementsAreBounded(t *testing.T) {
-	for _, count := range []int{3, 20, 50} {
-		n, nodes := lan(t, 63, count, nil)
-		n.run(5 * time.Second)
-		words := func() (sum uint64) {
-			for _, x := range nodes {
-				sum += x.core.Stats().SegmentWords
-			}
-			return sum
-		}
-		before, frames := words(), n.segment.frames
-		for range 50 {
-			nodes[0].publish("x", 1)
-			n.run(200 * time.Millisecond)
-		}
-		frames = n.segment.frames - frames
-		t.Logf("%d members: %d words and %d frames in 10 s with 50 batches", count, words()-before, frames)
-		if frames > 50+10*25 {
-			t.Errorf("%d members: %d frames", count, frames)
-		}
-		n.run(5 * time.Second)
-		n.expect("x", 50, nodes...)
-		key := nodes[0].signer.Author()
-		if held := nodes[0].core.HeldBy("x", key, nodes[0].core.Head("x", key)); held != count-1 {
-			t.Errorf("%d members: held by %d", count, held)
 		}
 	}
 }
