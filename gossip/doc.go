@@ -49,7 +49,8 @@
 //	head.go     word of heads: lazy push and acknowledgement
 //	accept.go   taking a batch in; guard.go, what is refused and why
 //	order.go    release in order, gaps, late batches
-//	fetch.go    asking for a stretch of one author; lack.go, for single batches
+//	fetch.go    asking for a stretch of one author; want.go, what is asked; lack.go, for single
+//	            batches
 //	hole.go     asking an author for what was given up of its own
 //	serve.go    answering
 //	restore.go  from the log and back: restart, retention, damage
