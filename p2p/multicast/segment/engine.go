@@ -43,6 +43,8 @@ type Engine struct {
 	reportAt  Time     // when the state of things is next looked at
 	held      int      // bytes of reassembly
 	asking    bool     // a stream may have a request that is due
+	behind    bool     // datagrams wait to be received, as of the next Tick
+	holds     int      // Ticks in a row that looked for no requests because of that
 	passive   bool
 	left      bool
 	opening   budget // for keys of streams that are not admitted
@@ -250,7 +252,7 @@ func (e *Engine) Tick(now Time, wall time.Time) {
 	if e.passive {
 		return
 	}
-	if e.now >= e.wakeAt {
+	if e.now >= e.wakeAt && !e.holdsBack() {
 		e.wakeStreams()
 	}
 	if e.now >= e.reportAt {

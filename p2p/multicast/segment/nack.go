@@ -11,6 +11,17 @@ const (
 	// graceTime is how much later than told the last shard of a burst may come.
 	graceTime = 1500 * time.Microsecond
 	roundsMax = 128 // times that a block is asked for within LiveWindow
+
+	// A Tick that comes so late tells that the caller had no processor: what blocks lack may
+	// have come and wait to be received.
+	lateMin = 3 * time.Millisecond
+	// lateMax bounds for how long a request is put off then.
+	lateMax = 50 * time.Millisecond
+
+	// Where datagrams wait to be received, one looks again after behindEvery whether requests
+	// are due, and the behindMax-th time whatever waits: a flood would else stop all requests.
+	behindEvery = time.Millisecond
+	behindMax   = 24
 )
 
 // spread is the time over which the members' requests for one block spread.
@@ -57,7 +68,7 @@ func (s *stream) arm(e *Engine, b *inblock, at Time) {
 
 // await sets when to ask for the rest of a block, of which a shard came.
 func (e *Engine) await(s *stream, f *inflow, b *inblock, h *datagram.Shard) {
-	b.heard = e.now.Add(time.Duration(h.Ends) * datagram.EndsUnit)
+	b.heard, b.late = e.now.Add(time.Duration(h.Ends)*datagram.EndsUnit), false
 	if int(h.UpTo) > b.upTo {
 		b.upTo = int(h.UpTo)
 		b.jitter = e.jitter(f, s)
@@ -67,20 +78,42 @@ func (e *Engine) await(s *stream, f *inflow, b *inblock, h *datagram.Shard) {
 	}
 }
 
+// Seeks reports whether a Tick at that time looks for what to ask for. Whoever knows
+// that datagrams have come which Receive was not given yet, as they were not read in time,
+// calls Behind first.
+func (e *Engine) Seeks(now Time) bool { return !e.passive && now >= e.wakeAt }
+
+// Behind has the next Tick ask for nothing, for what is missing may have come. It counts
+// as an answer to [Engine.Seeks] alone.
+func (e *Engine) Behind() { e.behind = true }
+
+// holdsBack reports whether requests wait for what is to be received.
+func (e *Engine) holdsBack() bool {
+	behind := e.behind
+	e.behind = false
+	if e.holds++; !behind || e.holds >= behindMax {
+		e.holds = 0
+		return false
+	}
+	e.wakeAt = e.now.Add(behindEvery)
+	return true
+}
+
 // wakeStreams does what is due on the streams' blocks.
 func (e *Engine) wakeStreams() {
+	late := time.Duration(e.now - e.wakeAt)
 	e.wakeAt = Never
 	for _, s := range e.streams {
 		if s.wakeAt <= e.now {
-			s.wake(e)
+			s.wake(e, late)
 		}
 		e.wakeAt = min(e.wakeAt, s.wakeAt)
 	}
 }
 
 // wake finds out whether a request is due, gives up what has been missing for
-// too long, and finds the next deadline.
-func (s *stream) wake(e *Engine) {
+// too long, and finds the next deadline. If that comes late, requests are put off, each once.
+func (s *stream) wake(e *Engine, late time.Duration) {
 	s.wakeAt = Never
 	for i := range s.in {
 		for lane := range s.in[i] {
@@ -91,6 +124,9 @@ func (s *stream) wake(e *Engine) {
 			for _, b := range f.ring {
 				switch {
 				case b.complete:
+				case b.deadline <= e.now && late >= lateMin && !b.late:
+					b.late = true
+					s.arm(e, b, e.now.Add(min(late, lateMax))+b.jitter)
 				case b.deadline <= e.now:
 					s.asks, e.asking = true, true
 				default:
@@ -168,7 +204,7 @@ func (e *Engine) wants(s *stream, list []datagram.Want) []datagram.Want {
 
 // again sets when a block is asked for once more, if no repair comes.
 func (e *Engine) again(s *stream, b *inblock, jitter Time) {
-	b.jitter = jitter
+	b.jitter, b.late = jitter, false
 	s.arm(e, b, e.now.Add(e.answerTime())+jitter)
 }
 

@@ -37,6 +37,7 @@ type inblock struct {
 	deadline Time // when it is asked for, unless it is complete
 	jitter   Time // drawn once for each burst
 	rounds   int
+	late     bool // the request was put off, for the deadline had been noticed late
 }
 
 // inblockBytes is what a block takes of which nothing has arrived: a member's word

@@ -87,6 +87,11 @@ type node struct {
 	onFrame func(f Frame)
 	onRoom  func(lane carrier.Lane)
 	skew    time.Duration
+
+	late    time.Duration // acts only once in such a time; 0: at once
+	peeks   bool          // tells what waits to be received
+	asleep  bool          // until its next turn, which is scheduled
+	waiting []func()      // receptions until then
 }
 
 type arrival struct {
@@ -150,17 +155,53 @@ func (n *node) receive(d []byte, from netip.AddrPort) {
 	if n.dead || n.deaf {
 		return
 	}
+	if n.late != 0 {
+		n.waiting = append(n.waiting, func() {
+			n.e.Receive(n.w.now, n.w.wall(n), from, d)
+			n.act()
+		})
+		n.settle()
+		return
+	}
 	n.e.Receive(n.w.now, n.w.wall(n), from, d)
-	n.settle()
+	n.act()
 }
 
-// settle carries out what the engine wants.
+// settle carries out what the engine wants, now or when the node has its turn.
 func (n *node) settle() {
+	if n.late == 0 {
+		n.act()
+		return
+	}
+	if n.asleep {
+		return
+	}
+	n.asleep = true
+	n.w.at((n.w.now/Time(n.late)+1)*Time(n.late), n.turn)
+}
+
+// turn is what a node does that is late: what is due by its clock, which is told first,
+// and then what has come meanwhile.
+func (n *node) turn() {
+	n.asleep = false
+	n.act()
+	waiting := n.waiting
+	n.waiting = nil
+	for _, receive := range waiting {
+		receive()
+	}
+}
+
+// act carries out what the engine wants now.
+func (n *node) act() {
 	if n.dead {
 		return
 	}
 	for {
 		if n.e.NextDeadline() <= n.w.now {
+			if n.peeks && len(n.waiting) > 0 && n.e.Seeks(n.w.now) {
+				n.e.Behind()
+			}
 			n.e.Tick(n.w.now, n.w.wall(n))
 		}
 		out := n.e.Take()
