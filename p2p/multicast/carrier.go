@@ -46,8 +46,9 @@ type Carrier struct {
 	closed   bool
 	said     said
 	stations []*station // those with a quicker kind of interface first
-	unused   []socket.Interface
-	scanErr  error // of the newest look at the interfaces
+	leaving  *station   // is being closed
+	gone     Counters   // of those that were closed
+	scanErr  error      // of the newest look at the interfaces
 }
 
 // said is what the engines are to say and open.

@@ -8,7 +8,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/busnode/busnode/p2p/multicast/socket"
 )
@@ -49,6 +51,17 @@ func (w *ether) split(index byte, apart bool) {
 	}
 }
 
+// late has the ends of a machine's address read late.
+func (w *ether) late(address byte, late time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.ends {
+		if b := e.from.Addr().AsSlice(); b[len(b)-1] == address {
+			e.late.Store(int64(late))
+		}
+	}
+}
+
 // takeSent returns how many datagrams were sent since the last call.
 func (w *ether) takeSent() (sent [socket.Families]int) {
 	w.mu.Lock()
@@ -66,6 +79,7 @@ type fakeMachine struct {
 	cards []socket.Interface
 	wires map[int]*ether // by interface index
 	fails [socket.Families]bool
+	err   error // why the interfaces cannot be listed
 	asked asked
 }
 
@@ -135,11 +149,19 @@ func (m *fakeMachine) fail(f socket.Family, fails bool) {
 	signal(m.changes)
 }
 
+// refuse makes the interfaces not be listed, or ends that.
+func (m *fakeMachine) refuse(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+	signal(m.changes)
+}
+
 func (m *fakeMachine) interfaces() ([]socket.Interface, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked.scans++
-	return slices.Clone(m.cards), nil
+	return slices.Clone(m.cards), m.err
 }
 
 func (m *fakeMachine) watch(ctx context.Context) <-chan struct{} {
@@ -198,6 +220,11 @@ type fakeEnd struct {
 	queue  chan socket.Datagram
 	once   sync.Once
 	done   chan struct{}
+
+	wrote atomic.Uint64                 // datagrams
+	gate  atomic.Pointer[chan struct{}] // Write waits until it is closed; nil: no waiting
+	late  atomic.Int64                  // nanoseconds until what came is read, as where many share a processor
+	reads atomic.Bool                   // something came, and is not read yet
 }
 
 func (e *fakeEnd) Read(b *socket.Batch) error {
@@ -207,6 +234,11 @@ func (e *fakeEnd) Read(b *socket.Batch) error {
 		b.Datagrams = append(b.Datagrams, d)
 	case <-e.done:
 		return net.ErrClosed
+	}
+	if late := e.late.Load(); late > 0 {
+		e.reads.Store(true)
+		time.Sleep(time.Duration(late))
+		e.reads.Store(false)
 	}
 	for len(b.Datagrams) < 64 {
 		select {
@@ -226,12 +258,19 @@ func (e *fakeEnd) Write(datagrams [][]byte, _ int) (sent int, err error) {
 		return 0, net.ErrClosed
 	default:
 	}
+	if gate := e.gate.Load(); gate != nil {
+		select {
+		case <-*gate:
+		case <-e.done:
+		}
+	}
 	w := e.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, d := range datagrams {
 		w.deliver(e, d)
 	}
+	e.wrote.Add(uint64(len(datagrams)))
 	return len(datagrams), nil
 }
 
@@ -256,10 +295,11 @@ func (w *ether) deliver(e *fakeEnd, bytes []byte) {
 	}
 }
 
+func (e *fakeEnd) Unread() bool            { return e.reads.Load() || len(e.queue) > 0 }
 func (e *fakeEnd) Update(socket.Interface) {}
 func (e *fakeEnd) Rejoin() error           { return nil }
 func (e *fakeEnd) ReceiveBuffer() int      { return socket.ReceiveBufferBytes }
-func (e *fakeEnd) Stats() socket.Stats     { return socket.Stats{} }
+func (e *fakeEnd) Stats() socket.Stats     { return socket.Stats{Sent: e.wrote.Load()} }
 
 func (e *fakeEnd) Close() error {
 	err := errors.New("closed twice")

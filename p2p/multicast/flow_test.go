@@ -156,8 +156,8 @@ func TestAMembersLastFramesAreHandedOn(t *testing.T) {
 			Frames: []segment.Frame{frame("one"), frame("two"), frame("anew"), frame("gone")},
 		})
 		n.got(0, "n1/0 one", "n1/0 two", "n1/0 anew")
-		if s.counts.refused != 1 {
-			t.Errorf("%d frames refused, want 1", s.counts.refused)
+		if n := s.counts.refused.Load(); n != 1 {
+			t.Errorf("%d frames refused, want 1", n)
 		}
 		s.closeSocket(socket.IPv6)
 		s.deliver.close()
@@ -184,8 +184,8 @@ func TestWhySendingFailsIsLogged(t *testing.T) {
 		if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, errNoSocket.Error()) {
 			t.Errorf("logged %q", got)
 		}
-		if s.counts.sendFailed != 3 {
-			t.Errorf("%d datagrams failed, want 3", s.counts.sendFailed)
+		if n := s.counts.sendFailed.Load(); n != 3 {
+			t.Errorf("%d datagrams failed, want 3", n)
 		}
 		close(s.stop)
 		log.Reset()

@@ -22,6 +22,7 @@ type machine interface {
 // endpoint is a socket on one interface: what a [socket.Conn] can do.
 type endpoint interface {
 	Read(*socket.Batch) error
+	Unread() bool
 	Write(datagrams [][]byte, burst int) (sent int, err error)
 	Update(socket.Interface)
 	Rejoin() error

@@ -53,7 +53,7 @@ type station struct {
 	sockets  [socket.Families]atomic.Pointer[end] // nil: none of that family
 	lanes    [carrier.Lanes]chan *outgoing
 	received chan *arrivals
-	ask      chan chan<- SegmentStatus
+	brought  atomic.Int32  // batches that were read and not received
 	wake     chan struct{} // capacity 1: what is said, refused or open has changed
 	stop     chan struct{} // closed by close
 	left     chan struct{} // closed when the loop has ended
@@ -69,6 +69,8 @@ type station struct {
 	mu       sync.Mutex // guards the fields below
 	ifi      socket.Interface
 	rejoined time.Time
+	closed   [socket.Families]socket.Stats // of sockets that were closed
+	shown    shown
 
 	// Of the loop alone.
 	engine  *segment.Engine
@@ -83,11 +85,11 @@ type station struct {
 	memberEvents []linkEvent // to be told once told is published
 }
 
-// stationCounts are of the loop.
+// stationCounts are counted by the loop.
 type stationCounts struct {
-	sendFailed uint64 // datagrams that no socket took
-	lost       uint64 // frames that the engine refused after Send had taken them
-	refused    uint64 // frames of peers that are refused
+	sendFailed atomic.Uint64 // datagrams that no socket took
+	lost       atomic.Uint64 // frames that the engine refused after Send had taken them
+	refused    atomic.Uint64 // frames of peers that are refused
 }
 
 // outgoing is a frame between Send and the engine.
@@ -103,9 +105,9 @@ func openStation(c *Carrier, i socket.Interface) (*station, error) {
 	s := &station{
 		c: c, name: wire.PeerID(segmentPrefix + i.Name), index: i.Index, kind: i.Kind, ifi: i,
 		log:      c.log.With("segment", segmentPrefix+i.Name),
-		received: make(chan *arrivals), ask: make(chan chan<- SegmentStatus), wake: make(chan struct{}, 1),
+		received: make(chan *arrivals), wake: make(chan struct{}, 1),
 		stop: make(chan struct{}), left: make(chan struct{}), told: make(map[wire.PeerID]carrier.Member),
-		rejoined: time.Now(),
+		rejoined: time.Now(), shown: shown{since: time.Now()},
 	}
 	for lane := range s.lanes {
 		s.lanes[lane] = make(chan *outgoing, outgoingMax)
@@ -167,7 +169,6 @@ func (s *station) haste() int {
 
 // start begins to read, to send, and to call the handler.
 func (s *station) start() {
-	s.deliver = newDelivery(s.c.handler, s.name)
 	if s.sibling.listen == 0 {
 		s.goUp()
 	}
@@ -284,15 +285,28 @@ func (s *station) run() {
 				break
 			}
 		}
-		s.engine.Tick(s.c.now(), time.Now())
+		s.tick()
 		s.considerSibling()
-		s.carryOut(s.engine.Take())
+		out := s.engine.Take()
+		s.show() // before what may wait
+		s.carryOut(out)
 		s.measure()
 		timer.Reset(s.pause())
 	}
 	s.engine.Leave()
 	s.engine.Tick(s.c.now(), time.Now())
 	s.carryOut(s.engine.Take())
+	s.show()
+}
+
+// tick has the engine do what is due. It asks for nothing while something is there to
+// be read: where many share few processors, a timer may be served before a socket.
+func (s *station) tick() {
+	now := s.c.now()
+	if s.engine.Seeks(now) && s.unread() {
+		s.engine.Behind()
+	}
+	s.engine.Tick(now, time.Now())
 }
 
 // pause is how long there is nothing to do without input.
@@ -318,8 +332,6 @@ func (s *station) wait(timer <-chan time.Time) bool {
 		s.offer(carrier.Repair, o)
 	case <-s.wake:
 		s.apply()
-	case reply := <-s.ask:
-		reply <- s.status()
 	case <-timer:
 	}
 	return true
@@ -358,7 +370,7 @@ func (s *station) offer(lane carrier.Lane, o *outgoing) {
 	}
 	s.backlogs[lane].taken(len(o.bytes))
 	if err != nil {
-		s.counts.lost++ // its member or the link has gone since Send looked
+		s.counts.lost.Add(1) // its member or the link has gone since Send looked
 	}
 	outgoings.Put(o)
 }

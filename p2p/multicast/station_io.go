@@ -66,12 +66,31 @@ func (s *station) lacksSocket(i socket.Interface) bool {
 	return i.V6 && s.sockets[socket.IPv6].Load() == nil || i.V4 && s.sockets[socket.IPv4].Load() == nil
 }
 
+// closeSocket closes a socket if it is open. What it counted is kept.
 func (s *station) closeSocket(f socket.Family) {
-	if e := s.sockets[f].Swap(nil); e != nil {
-		if err := e.Close(); err != nil {
-			s.log.Debug("socket cannot be closed", "err", err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.sockets[f].Swap(nil)
+	if e == nil {
+		return
+	}
+	if err := e.Close(); err != nil {
+		s.log.Debug("socket cannot be closed", "err", err)
+	}
+	s.closed[f].Add(e.Stats())
+}
+
+// unread reports whether datagrams are there that the loop was not given.
+func (s *station) unread() bool {
+	if s.brought.Load() > 0 {
+		return true
+	}
+	for f := range s.sockets {
+		if e := s.sockets[f].Load(); e != nil && e.Unread() {
+			return true
 		}
 	}
+	return false
 }
 
 // buffer returns the least receive buffer of the sockets.
@@ -112,6 +131,7 @@ func (s *station) read(f socket.Family) {
 				}
 				continue
 			}
+			s.brought.Add(1)
 			select {
 			case s.received <- a:
 			case <-s.left:
@@ -123,6 +143,7 @@ func (s *station) read(f socket.Family) {
 
 // receive gives datagrams to the engine.
 func (s *station) receive(a *arrivals) {
+	s.brought.Add(-1)
 	now, wall := s.c.now(), time.Now()
 	s.heardAt.Store(int64(now))
 	both := s.sockets[socket.IPv6].Load() != nil && s.sockets[socket.IPv4].Load() != nil
@@ -170,7 +191,7 @@ func (s *station) handOn(frames []segment.Frame) {
 	s.publishMembers()
 	for _, f := range frames {
 		if _, known := s.told[f.From]; !known {
-			s.counts.refused++
+			s.counts.refused.Add(1)
 			continue
 		}
 		s.deliver.frame(f)
@@ -201,14 +222,14 @@ func (s *station) write(datagrams [][]byte) {
 	}
 	failed := sent < len(datagrams)
 	if failed {
-		s.counts.sendFailed += uint64(len(datagrams) - sent)
+		s.counts.sendFailed.Add(uint64(len(datagrams) - sent))
 	}
 	if failed != s.failing && !s.closing() { // a farewell that comes too late is no failure
 		s.failing = failed
 		if failed {
 			s.log.Warn("sending fails", "err", errors.Join(errs[:]...))
 		} else {
-			s.log.Info("sending works again", "failed", s.counts.sendFailed)
+			s.log.Info("sending works again", "failed", s.counts.sendFailed.Load())
 		}
 	}
 }

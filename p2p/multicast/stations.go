@@ -56,7 +56,7 @@ func (c *Carrier) followInterfaces() {
 		c.remove(s, reason)
 	}
 	c.mu.Lock()
-	c.unused, c.scanErr = nil, nil
+	c.scanErr = nil
 	c.mu.Unlock()
 	cancel()
 	for range changes { // the watch ends before this returns
@@ -98,14 +98,6 @@ func (c *Carrier) rescan() {
 		}
 		c.add(i)
 	}
-	c.mu.Lock()
-	c.unused = c.unused[:0:0]
-	for _, i := range all {
-		if !slices.ContainsFunc(chosen, func(u socket.Interface) bool { return u.Index == i.Index }) {
-			c.unused = append(c.unused, i)
-		}
-	}
-	c.mu.Unlock()
 }
 
 func (c *Carrier) station(index int) *station {
@@ -137,6 +129,7 @@ func (c *Carrier) add(i socket.Interface) {
 		return
 	}
 	s.listenFirst(c.list())
+	s.deliver = newDelivery(c.handler, s.name)
 	c.mu.Lock()
 	at, _ := slices.BinarySearchFunc(c.stations, s, func(a, b *station) int {
 		return cmp.Or(a.haste()-b.haste(), a.index-b.index)
@@ -151,8 +144,14 @@ func (c *Carrier) remove(s *station, reason error) {
 	c.mu.Lock()
 	c.stations = slices.DeleteFunc(c.stations, func(o *station) bool { return o == s })
 	others := slices.Clone(c.stations)
+	c.leaving = s
 	c.mu.Unlock()
 	s.close(reason)
+	c.mu.Lock()
+	c.leaving = nil
+	gone := s.status()
+	c.gone.add(&gone.Counters)
+	c.mu.Unlock()
 	for _, o := range others {
 		signal(o.wake) // one that was passive because of it may speak again
 	}

@@ -32,3 +32,33 @@ type Stats struct {
 	LiveBytes       int
 	QueuedBytes     int
 }
+
+// Add adds what o counted. What is as of now stays.
+func (s *Stats) Add(o *Stats) {
+	s.Data += o.Data
+	s.Parity += o.Parity
+	s.Repair += o.Repair
+	s.Nacks += o.Nacks
+	s.Digests += o.Digests
+	s.Beacons += o.Beacons
+	s.Siblings += o.Siblings
+	s.Unsigned += o.Unsigned
+	s.SentBytes += o.SentBytes
+	s.FramesSent += o.FramesSent
+	s.FramesReceived += o.FramesReceived
+	s.BlocksSent += o.BlocksSent
+	s.BlocksReceived += o.BlocksReceived
+	s.BlocksDecoded += o.BlocksDecoded
+	s.BlocksGivenUp += o.BlocksGivenUp
+	s.BlocksPoisoned += o.BlocksPoisoned
+	s.FramesGivenUp += o.FramesGivenUp
+	s.Unrepairable += o.Unrepairable
+	s.NacksReceived += o.NacksReceived
+	s.NacksSuppressed += o.NacksSuppressed
+	s.Away += o.Away
+	s.Duplicates += o.Duplicates
+	s.Opened += o.Opened
+	for r, n := range o.Refused {
+		s.Refused[r] += n
+	}
+}

@@ -62,3 +62,7 @@ func (c *Conn) Write(datagrams [][]byte, burst int) (sent int, err error) {
 	c.counters.sent.Add(uint64(sent))
 	return sent, err
 }
+
+// Unread reports whether datagrams wait to be read, as far as the system tells. It
+// may be called while another goroutine reads, by one at a time.
+func (c *Conn) Unread() bool { return c.peek.unread(c) }

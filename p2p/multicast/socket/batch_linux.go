@@ -150,6 +150,22 @@ func networkOrder(port *uint16) uint16 {
 	return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(port))[:])
 }
 
+// peeker has the state of Unread, so that its callback is made once.
+type peeker struct {
+	length int // of the first message that waits
+	call   func(fd uintptr)
+}
+
+func (p *peeker) init() {
+	p.call = func(fd uintptr) { p.length, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) } // 0 if it fails
+}
+
+func (p *peeker) unread(c *Conn) bool {
+	p.length = 0
+	_ = c.raw.Control(p.call) // fails on a closed socket alone, in which nothing waits
+	return p.length > 0
+}
+
 // segmentControl is the control message that tells the kernel to cut a message
 // into datagrams of a length (UDP_SEGMENT).
 type segmentControl struct {

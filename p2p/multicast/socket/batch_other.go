@@ -30,6 +30,14 @@ func (*reader) read(c *Conn, b *Batch) error {
 	return nil
 }
 
+// peeker has no state here.
+type peeker struct{}
+
+func (*peeker) init() {}
+
+// unread does not know: then only a late clock tells that this process was not served.
+func (*peeker) unread(*Conn) bool { return false }
+
 // writer has no state here.
 type writer struct{}
 

@@ -31,6 +31,7 @@ type Conn struct {
 	raw    syscall.RawConn
 	rx     reader
 	tx     writer
+	peek   peeker
 
 	granted  int // bytes of the receive buffer
 	prefixes atomic.Pointer[[]netip.Prefix]
@@ -66,6 +67,18 @@ type Stats struct {
 	Elsewhere      uint64 // refused: came in on another interface
 	OffLink        uint64 // refused: not proven to be of this link
 	TooLong        uint64 // refused: longer than any of ours
+}
+
+// Add adds what o counted.
+func (s *Stats) Add(o Stats) {
+	s.Received += o.Received
+	s.Sent += o.Sent
+	s.SendFailed += o.SendFailed
+	s.Overrun += o.Overrun
+	s.NotGroup += o.NotGroup
+	s.Elsewhere += o.Elsewhere
+	s.OffLink += o.OffLink
+	s.TooLong += o.TooLong
 }
 
 // Open joins the group on the interface. The interface's state of now counts for
@@ -124,6 +137,7 @@ func (c *Conn) setUp() error {
 	c.granted = growBuffer(c.udp, raw)
 	c.rx.init(c)
 	c.tx.init(c)
+	c.peek.init()
 	return nil
 }
 
