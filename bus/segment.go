@@ -35,6 +35,9 @@ type MulticastStatus struct {
 	Allowed           int
 	Sharing, Refusing []PeerID
 	Segments          []Segment // by interface
+	// Err is why the network interfaces could not be listed when that was last tried; nil:
+	// they could. Segments that are up stay so.
+	Err error
 }
 
 // Segment is a node's place on the wire of one network interface.
@@ -42,6 +45,7 @@ type Segment struct {
 	Interface string
 	Active    bool   // events go out there now
 	Reason    string // why, or why not
+	Sibling   string // another interface of this node that is on the same wire and used in its stead; empty: none
 	Since     time.Time
 	Members   int // other nodes that are heard
 	Uncovered int // of them, those that want what this node has and that no chain of streams is known to lead to

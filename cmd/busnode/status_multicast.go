@@ -17,6 +17,9 @@ func multicastRows(m *api.Multicast) []string {
 	if len(m.Refusing) > 0 {
 		rows = append(rows, "not on the allow-list of "+strings.Join(m.Refusing, ", "))
 	}
+	if m.Error != nil {
+		rows = append(rows, "the interfaces cannot be listed: "+printable(*m.Error))
+	}
 	for i := range m.Segments {
 		rows = append(rows, segmentRows(&m.Segments[i])...)
 	}
@@ -40,6 +43,9 @@ func multicastState(m *api.Multicast) string {
 		return fmt.Sprintf(", but inert: of %s on the allow-list none was met yet that lists this node too",
 			countOf(m.Allowed, "peer"))
 	case bus.MulticastNoInterface:
+		if m.Error != nil {
+			return ", but inert: no interface is known"
+		}
 		return ", but inert: no interface suits; see busnode doctor"
 	}
 	return ", but inert: " + printable(*m.Inert)
@@ -71,6 +77,9 @@ func segmentRows(s *api.Segment) []string {
 		heard += fmt.Sprintf(", %d reached by no stream", s.Uncovered)
 	}
 	name := printable(s.Interface)
+	if s.Sibling != nil {
+		return []string{fmt.Sprintf("%s: silent for %s (%s)", name, ago(s.SinceS), printable(s.Reason))}
+	}
 	rows := []string{fmt.Sprintf("%s: %s for %s (%s), %s", name, state, ago(s.SinceS), printable(s.Reason), heard)}
 	if s.DatagramsSent+s.DatagramsReceived == 0 {
 		return rows

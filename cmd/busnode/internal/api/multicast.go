@@ -16,6 +16,7 @@ type Multicast struct {
 	Sharing  []string  `json:"sharing"`  // of them, those known to have the present key
 	Refusing []string  `json:"refusing"` // of them, those whose list has not this node
 	Segments []Segment `json:"segments"`
+	Error    *string   `json:"error"` // null; or why the network interfaces cannot be listed
 }
 
 // Segment is a node's place on the wire of an interface.
@@ -38,6 +39,7 @@ type Segment struct {
 	FramesReceived    uint64  `json:"frames_received"`
 	FramesLost        uint64  `json:"frames_lost"`
 	Refused           uint64  `json:"refused"`
+	Sibling           *string `json:"sibling"` // null; or the interface on the same wire that is used in its stead
 }
 
 func multicastOf(m bus.MulticastStatus) Multicast {
@@ -49,15 +51,27 @@ func multicastOf(m bus.MulticastStatus) Multicast {
 		inert := string(m.Inert)
 		out.Inert = &inert
 	}
+	if m.Err != nil {
+		text := m.Err.Error()
+		out.Error = &text
+	}
 	for _, s := range m.Segments {
-		f := s.Figures
-		out.Segments = append(out.Segments, Segment{
-			Interface: s.Interface, Active: s.Active, Reason: s.Reason, SinceS: seconds(time.Since(s.Since)),
-			Members: s.Members, Uncovered: s.Uncovered, RateBits: f.Rate, Loss: f.Loss,
-			DatagramsSent: f.DatagramsSent, BytesSent: f.BytesSent, DatagramsReceived: f.DatagramsReceived,
-			Parity: f.Parity, Repairs: f.Repairs,
-			FramesSent: f.FramesSent, FramesReceived: f.FramesReceived, FramesLost: f.FramesLost, Refused: f.Refused,
-		})
+		out.Segments = append(out.Segments, segmentOf(&s))
+	}
+	return out
+}
+
+func segmentOf(s *bus.Segment) Segment {
+	f := &s.Figures
+	out := Segment{
+		Interface: s.Interface, Active: s.Active, Reason: s.Reason, SinceS: seconds(time.Since(s.Since)),
+		Members: s.Members, Uncovered: s.Uncovered, RateBits: f.Rate, Loss: f.Loss,
+		DatagramsSent: f.DatagramsSent, BytesSent: f.BytesSent, DatagramsReceived: f.DatagramsReceived,
+		Parity: f.Parity, Repairs: f.Repairs,
+		FramesSent: f.FramesSent, FramesReceived: f.FramesReceived, FramesLost: f.FramesLost, Refused: f.Refused,
+	}
+	if s.Sibling != "" {
+		out.Sibling = &s.Sibling
 	}
 	return out
 }
