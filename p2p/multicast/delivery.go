@@ -1,6 +1,7 @@
 package multicast
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -38,11 +39,13 @@ type delivery struct {
 	// other way round.
 	turn     chan struct{}
 	laneTurn [carrier.Lanes]chan struct{}
-	told     atomic.Uint64 // events that the handler was told
+	told     atomic.Uint64 // number of the newest event that the handler was told
 
 	mu      sync.Mutex // guards the fields below
 	events  []linkEvent
-	added   uint64 // events ever
+	added   uint64 // number of the newest event ever
+	called  uint64 // number of the newest one that the handler is or was called about
+	framed  uint64 // number of the newest event that a frame was queued behind
 	lanes   [carrier.Lanes]laneQueue
 	dropped uint64 // frames that found no room
 }
@@ -52,8 +55,13 @@ type linkEvent struct {
 	kind   eventKind
 	link   carrier.Link
 	member carrier.Member
+	anew   bool // of memberUp: it was no member before
 	reason error
+	number uint64 // in the order of all events
 }
+
+// ofLink reports whether the event is about the link.
+func (e *linkEvent) ofLink() bool { return e.kind == linkUp || e.kind == linkDown }
 
 type eventKind uint8
 
@@ -71,7 +79,7 @@ type laneQueue struct {
 
 type pendingFrame struct {
 	segment.Frame
-	after uint64 // events that come before it
+	after uint64 // number of the event that comes before it
 }
 
 func newDelivery(h carrier.Handler, name wire.PeerID) *delivery {
@@ -90,15 +98,65 @@ func newDelivery(h carrier.Handler, name wire.PeerID) *delivery {
 }
 
 // event queues a call. Frames that wait when the link goes down are dropped.
+//
+// While the handler blocks, what it was not told and what does not hold any more is taken
+// back, unless a frame was queued behind it. So at most two events of a member wait, that it is
+// gone and that it is back, beside those that frames are between, which are bounded.
 func (d *delivery) event(e linkEvent) {
 	d.mu.Lock()
-	d.events = append(d.events, e)
-	d.added++
-	if e.kind == linkDown {
+	defer d.mu.Unlock()
+	switch e.kind {
+	case linkUp:
+	case linkDown:
 		d.lanes = [carrier.Lanes]laneQueue{}
+		if up := d.pending(linkUp, ""); up >= 0 {
+			d.takeBack(up, len(d.events)) // with all that came over the link
+			return
+		}
+	default:
+		if up := d.pending(memberUp, e.member.Peer); up >= 0 {
+			anew := d.events[up].anew
+			d.takeBack(up, up+1)
+			if anew && e.kind == memberDown {
+				return // it came and went
+			}
+			e.anew = anew
+		}
 	}
-	d.mu.Unlock()
+	d.added++
+	e.number = d.added
+	d.events = append(d.events, e)
 	signal(d.wake)
+}
+
+// pending returns the newest event about the link or the member, if it is of that kind and
+// may be taken back, or else -1.
+func (d *delivery) pending(kind eventKind, member wire.PeerID) int {
+	for i := len(d.events) - 1; i >= 0; i-- {
+		switch e := &d.events[i]; {
+		case e.ofLink() && kind == e.kind:
+			return i
+		case e.ofLink(), kind != linkUp && e.number <= d.framed:
+			return -1
+		case kind != linkUp && e.member.Peer == member:
+			if e.kind != kind {
+				return -1
+			}
+			return i
+		}
+	}
+	return -1
+}
+
+// takeBack removes events that the handler was not told.
+func (d *delivery) takeBack(from, to int) { d.events = slices.Delete(d.events, from, to) }
+
+// newest returns the number of the newest event that the handler was or is to be told.
+func (d *delivery) newest() uint64 {
+	if n := len(d.events); n > 0 {
+		return d.events[n-1].number
+	}
+	return d.called
 }
 
 // frame queues a frame, which the delivery then owns.
@@ -108,7 +166,8 @@ func (d *delivery) frame(f segment.Frame) {
 	takes := takesOf(&f)
 	fits := q.bytes+takes <= undeliveredMaxBytes
 	if fits {
-		q.frames = append(q.frames, pendingFrame{f, d.added})
+		d.framed = d.newest()
+		q.frames = append(q.frames, pendingFrame{f, d.framed})
 		q.bytes += takes
 	} else {
 		d.dropped++
@@ -149,10 +208,10 @@ func (d *delivery) tell() {
 			return
 		}
 		e := d.events[0]
-		d.events = d.events[1:]
+		d.events, d.called = d.events[1:], e.number
 		d.mu.Unlock()
 		d.call(e)
-		d.told.Add(1)
+		d.told.Store(e.number)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/busnode/busnode/gossip/carrier"
 	"github.com/busnode/busnode/gossip/wire"
@@ -122,6 +123,78 @@ func TestSmallFramesThatWaitAreBounded(t *testing.T) {
 		close(h.next)
 		close(h.frames)
 		d.close()
+	})
+}
+
+// TestEventsThatWaitAreBounded has members come, change and go while the handler is busy.
+func TestEventsThatWaitAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
+		close(h.frames)
+		d := newDelivery(h, "segment:eth0")
+		member := func(kind eventKind, peer wire.PeerID, anew bool) {
+			d.event(linkEvent{kind: kind, member: carrier.Member{Peer: peer}, anew: anew})
+		}
+		d.event(linkEvent{kind: linkUp})
+		member(memberUp, "old", true)
+		synctest.Wait()
+		h.next <- struct{}{}
+		synctest.Wait() // the handler is told of old
+		for i := range 1000 {
+			member(memberUp, "old", false)
+			member(memberDown, "old", false)
+			member(memberUp, "old", true)
+			stranger := wire.PeerID(fmt.Sprint("stranger ", i))
+			member(memberUp, stranger, true)
+			member(memberUp, stranger, false)
+			member(memberDown, stranger, false)
+			member(memberUp, "new", i == 0)
+		}
+		d.frame(segment.Frame{From: "new", Bytes: []byte("between")})
+		member(memberDown, "new", false) // is not taken back: the frame came before
+		for range 1000 {
+			d.event(linkEvent{kind: linkDown}) // the frame is dropped
+			d.event(linkEvent{kind: linkUp})
+			member(memberUp, "new", true)
+			member(memberDown, "new", false)
+			member(memberUp, "last", true)
+			member(memberDown, "last", false)
+			member(memberUp, "last", true)
+		}
+		d.frame(segment.Frame{From: "last", Bytes: []byte("one")})
+		synctest.Wait()
+		if len(d.events) > 10 {
+			t.Errorf("%d events wait", len(d.events))
+		}
+		close(h.next)
+		synctest.Wait()
+		d.close()
+		want := []string{
+			"up", "member old", "gone old", "member old", "member new", "gone new", "down", "up", "member last", "last/0 one",
+		}
+		if !slices.Equal(h.calls, want) {
+			t.Errorf("called %q, want %q", h.calls, want)
+		}
+	})
+}
+
+// TestAFrameDoesNotWaitForWhatWasTakenBack has a member come and go before the frame of another.
+func TestAFrameDoesNotWaitForWhatWasTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &slow{next: make(chan struct{}), frames: make(chan struct{})}
+		d := newDelivery(h, "segment:eth0")
+		d.event(linkEvent{kind: linkUp})
+		synctest.Wait() // the handler is in LinkUp
+		d.event(linkEvent{kind: memberUp, member: carrier.Member{Peer: "fleeting"}, anew: true})
+		d.event(linkEvent{kind: memberDown, member: carrier.Member{Peer: "fleeting"}})
+		d.frame(segment.Frame{From: "a", Bytes: []byte("one")})
+		close(h.frames)
+		close(h.next)
+		time.Sleep(time.Second)
+		d.close()
+		if want := []string{"up", "a/0 one"}; !slices.Equal(h.calls, want) {
+			t.Errorf("called %q, want %q", h.calls, want)
+		}
 	})
 }
 

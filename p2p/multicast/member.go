@@ -23,8 +23,9 @@ func (s *station) memberChanged(m segment.MemberChange) {
 
 func (s *station) tellUp(m segment.Member) {
 	member := carrier.Member{Peer: m.Peer, Segment: s.name, Text: m.Text, Addrs: texts(m.Addrs)}
+	_, known := s.told[m.Peer]
 	s.told[m.Peer] = member
-	s.memberEvents = append(s.memberEvents, linkEvent{kind: memberUp, member: member})
+	s.memberEvents = append(s.memberEvents, linkEvent{kind: memberUp, member: member, anew: !known})
 }
 
 func (s *station) tellDown(p wire.PeerID) {
