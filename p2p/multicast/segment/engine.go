@@ -56,6 +56,8 @@ type Engine struct {
 	siblings []datagram.StreamID
 	taken    bool // the output's slices were handed out
 	stats    Stats
+
+	heardSiblings []sibling // the newest first
 }
 
 // New returns an engine that says nothing before its first Tick. The error

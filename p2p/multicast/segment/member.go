@@ -204,6 +204,9 @@ func (e *Engine) receiveBeacon(m *datagram.Message, from netip.AddrPort) {
 		return
 	case !known && peer != e.cfg.Self && !e.mayBegin(peer, &b):
 		return
+	case peer == e.cfg.Self && e.siblingReplayed(m):
+		e.refuse(datagram.RefusedReplay)
+		return
 	case !e.verifying(peer):
 		e.refuse(datagram.RefusedLimit)
 		return
@@ -211,8 +214,7 @@ func (e *Engine) receiveBeacon(m *datagram.Message, from netip.AddrPort) {
 		e.refuse(datagram.RefusedSignature)
 		return
 	case peer == e.cfg.Self:
-		e.stats.Siblings++
-		e.siblings = append(e.siblings, m.Stream)
+		e.heardSibling(m)
 		return
 	}
 	s := e.admit(m, &b, peer, from)
