@@ -99,35 +99,41 @@ func TestAllCountersAreAdded(t *testing.T) {
 
 // fill sets all counters, which are of type uint64.
 func fill(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Uint64:
+	for _, f := range within(v) {
+		fill(f)
+	}
+	if v.Kind() == reflect.Uint64 {
 		v.SetUint(21)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i))
-		}
-	case reflect.Array:
-		for i := range v.Len() {
-			fill(v.Index(i))
-		}
 	}
 }
 
 func doubled(t *testing.T, name string, one, sum reflect.Value) {
-	switch one.Kind() {
-	case reflect.Uint64:
-		if sum.Uint() != 2*one.Uint() {
-			t.Errorf("%s is not added", name)
+	all := within(sum)
+	for i, f := range within(one) {
+		inner := name
+		if one.Kind() == reflect.Struct {
+			inner += "." + one.Type().Field(i).Name
 		}
-	case reflect.Struct:
-		for i := range one.NumField() {
-			doubled(t, strings.Join([]string{name, one.Type().Field(i).Name}, "."), one.Field(i), sum.Field(i))
-		}
-	case reflect.Array:
-		for i := range one.Len() {
-			doubled(t, name, one.Index(i), sum.Index(i))
+		doubled(t, inner, f, all[i])
+	}
+	if one.Kind() == reflect.Uint64 && sum.Uint() != 2*one.Uint() {
+		t.Errorf("%s is not added", name)
+	}
+}
+
+// within returns what a value consists of.
+func within(v reflect.Value) (all []reflect.Value) {
+	if v.Kind() == reflect.Struct {
+		for i := range v.NumField() {
+			all = append(all, v.Field(i))
 		}
 	}
+	if v.Kind() == reflect.Array {
+		for i := range v.Len() {
+			all = append(all, v.Index(i))
+		}
+	}
+	return all
 }
 
 // TestWhyInterfacesAreUnknownIsTold has the system refuse to list them.
