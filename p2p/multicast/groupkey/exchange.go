@@ -69,6 +69,7 @@ type Exchange struct {
 
 	mu      sync.Mutex // guards the fields below
 	ring    ring
+	unsaved bool // the file could not be written as things are now
 	peers   map[peer.ID]*listed
 	stats   Stats
 	started bool
@@ -166,7 +167,9 @@ func (x *Exchange) save() error {
 		allowed = append(allowed, id)
 	}
 	slices.Sort(allowed)
-	return save(x.cfg.File, x.cfg.Network, &x.ring, allowed)
+	err := save(x.cfg.File, x.cfg.Network, &x.ring, allowed)
+	x.unsaved = err != nil
+	return err
 }
 
 // Start begins to answer listed peers and to ask those that are connected. The
@@ -405,7 +408,7 @@ func (x *Exchange) agreed(id peer.ID, r record) bool {
 		x.log.Info("group key agreed", "peer", id, "generation", r.generation)
 		signal(x.changed)
 	}
-	if before != x.ring {
+	if before != x.ring || x.unsaved {
 		if err := x.save(); err != nil {
 			x.log.Error("the group key is not kept for the next start", "err", err)
 		}

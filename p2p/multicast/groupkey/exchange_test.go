@@ -84,6 +84,39 @@ func TestTheFileIsWrittenWhenTheRootChanges(t *testing.T) {
 	}
 }
 
+// A root that could not be written when it was agreed on stayed unwritten until the next one.
+func TestTheFileIsWrittenOnceItCanBe(t *testing.T) {
+	hosts := newHosts(t, 2)
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "key")
+	a, b := start(t, hosts[0], "n", file, hosts...), start(t, hosts[1], "n", "", hosts...)
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, hosts[0], hosts[1])
+	await(t, "one root", func() bool { return sameRoot(a, b) })
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.exchange(hosts[0].ID()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(before, after) {
+		t.Error("the root is not kept for the next start")
+	}
+}
+
 func TestNetworksDoNotShareAKey(t *testing.T) {
 	hosts := newHosts(t, 2)
 	a, b := start(t, hosts[0], "one", "", hosts...), start(t, hosts[1], "two", "", hosts...)
