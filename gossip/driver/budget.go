@@ -28,7 +28,8 @@ const budgetShares = 4
 
 // take waits until the peer may hold n bytes more. It returns false when stop
 // is closed first. A peer that holds nothing is always admitted: so nobody
-// starves, and the bound is exceeded by one frame a peer at most.
+// starves, and the bound is exceeded by one frame a peer at most, its short pushes
+// restored: some ten times a frame of the smallest ones.
 func (b *budget) take(peer wire.PeerID, n int, stop <-chan struct{}) bool {
 	for {
 		b.mu.Lock()
